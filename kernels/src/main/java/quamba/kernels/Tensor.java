@@ -1,0 +1,22 @@
+package quamba.kernels;
+
+/**
+ * A tensor in a backend's memory, or a view of a part of one. Only the backend that made it can
+ * read its elements.
+ */
+public interface Tensor {
+  /** Element type. */
+  DType dtype();
+
+  /** Extents of this view. */
+  Shape shape();
+
+  /** The {@code count} outermost entries from {@code first} on: a view, nothing is copied. */
+  Tensor rows(int first, int count);
+
+  /**
+   * The {@code count} columns from {@code first} on of a tensor of rank 2: a view whose rows lie
+   * further apart than they are wide.
+   */
+  Tensor columns(int first, int count);
+}

@@ -1,0 +1,140 @@
+package quamba.udf.model;
+
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+
+/**
+ * The work of one pass over the model: ragged rows of token ids, each for a slot. Filled by the
+ * engine, read by the model, reused for every pass. Rows that want a next id come first ({@link
+ * #addSampled}), then those whose prompt goes on ({@link #addPartial}).
+ *
+ * <p>The int buffers are views of memory that the caller owns (Arrow vectors in the engine), so
+ * that a device can copy from their addresses.
+ */
+public final class Step {
+  private final ByteBuffer ids; // (tokensPerStep) i32
+  private final ByteBuffer slots; // (slots) i32
+  private final ByteBuffer starts; // (slots + 1) i32
+  private final ByteBuffer positions; // (slots) i32
+  private final ByteBuffer sampled; // (slots) i32, filled by the model
+  private int rows;
+  private int sampledRows;
+  private int tokens;
+
+  /**
+   * @param ids room for the token ids of a step, little-endian i32
+   * @param slots room for one i32 a slot
+   * @param starts room for one i32 a slot and one more
+   * @param positions room for one i32 a slot
+   * @param sampled room for one i32 a slot
+   */
+  public Step(
+      ByteBuffer ids,
+      ByteBuffer slots,
+      ByteBuffer starts,
+      ByteBuffer positions,
+      ByteBuffer sampled) {
+    this.ids = ids;
+    this.slots = slots;
+    this.starts = starts;
+    this.positions = positions;
+    this.sampled = sampled;
+  }
+
+  /** A step in memory of its own, for tests and tools. */
+  public static Step allocate(int slots, int tokensPerStep) {
+    return new Step(ints(tokensPerStep), ints(slots), ints(slots + 1), ints(slots), ints(slots));
+  }
+
+  private static ByteBuffer ints(int count) {
+    return ByteBuffer.allocateDirect(count * Integer.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** Forgets all rows. */
+  public void clear() {
+    rows = 0;
+    sampledRows = 0;
+    tokens = 0;
+    starts.putInt(0, 0);
+  }
+
+  /** Adds a row whose next id is wanted: the last of its tokens are in {@code tokenIds}. */
+  public void addSampled(int slot, int position, IntBuffer tokenIds) {
+    if (sampledRows != rows) {
+      throw new IllegalStateException("sampled rows come before partial rows");
+    }
+    add(slot, position, tokenIds);
+    sampledRows = rows;
+  }
+
+  /** Adds a row whose prompt goes on in a later step. */
+  public void addPartial(int slot, int position, IntBuffer tokenIds) {
+    add(slot, position, tokenIds);
+  }
+
+  private void add(int slot, int position, IntBuffer tokenIds) {
+    int count = tokenIds.remaining();
+    if (count == 0 || (tokens + count) * Integer.BYTES > ids.capacity()) {
+      throw new IllegalArgumentException(
+          "a row of %d tokens in a step of %d with room for %d"
+              .formatted(count, tokens, ids.capacity() / Integer.BYTES));
+    }
+    slots.putInt(rows * Integer.BYTES, slot);
+    positions.putInt(rows * Integer.BYTES, position);
+    for (int token = tokenIds.position(); token < tokenIds.limit(); token++) {
+      ids.putInt(tokens++ * Integer.BYTES, tokenIds.get(token));
+    }
+    rows++;
+    starts.putInt(rows * Integer.BYTES, tokens);
+  }
+
+  /** Rows in this step. */
+  public int rows() {
+    return rows;
+  }
+
+  /** Rows whose next id is wanted: the first ones. */
+  public int sampledRows() {
+    return sampledRows;
+  }
+
+  /** Token ids of all rows. */
+  public int tokens() {
+    return tokens;
+  }
+
+  /** Token ids still free in this step. */
+  public int room() {
+    return ids.capacity() / Integer.BYTES - tokens;
+  }
+
+  /** The id that the model chose for row {@code row} of {@link #sampledRows}. */
+  public int sampled(int row) {
+    return sampled.getInt(row * Integer.BYTES);
+  }
+
+  /** (tokens) i32. */
+  public ByteBuffer ids() {
+    return ids.slice(0, tokens * Integer.BYTES);
+  }
+
+  /** (rows) i32. */
+  public ByteBuffer slots() {
+    return slots.slice(0, rows * Integer.BYTES);
+  }
+
+  /** (rows + 1) i32. */
+  public ByteBuffer starts() {
+    return starts.slice(0, (rows + 1) * Integer.BYTES);
+  }
+
+  /** (rows) i32. */
+  public ByteBuffer positions() {
+    return positions.slice(0, rows * Integer.BYTES);
+  }
+
+  /** (sampledRows) i32, for the model to fill. */
+  public ByteBuffer sampled() {
+    return sampled.slice(0, sampledRows * Integer.BYTES);
+  }
+}
