@@ -1,0 +1,17 @@
+package quamba.udf.model;
+
+/**
+ * How much a model is opened for; everything is allocated by it.
+ *
+ * @param slots sequences under way at once
+ * @param tokensPerStep the most token ids in one step, at least {@code slots}
+ */
+public record Capacity(int slots, int tokensPerStep) {
+  public Capacity {
+    if (slots < 1 || tokensPerStep < slots) {
+      throw new IllegalArgumentException(
+          "capacity: at least 1 slot and as many tokens a step as slots, found %d slots, %d tokens"
+              .formatted(slots, tokensPerStep));
+    }
+  }
+}
