@@ -1,6 +1,7 @@
 package quamba.udf.model;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 
 /**
@@ -8,8 +9,8 @@ import java.nio.IntBuffer;
  * engine, read by the model, reused for every pass. Rows that want a next id come first ({@link
  * #addSampled}), then those whose prompt goes on ({@link #addPartial}).
  *
- * <p>The int buffers are views of memory that the caller owns (Arrow vectors in the engine), so
- * that a device can copy from their addresses.
+ * <p>The int buffers are little-endian views of memory that the caller owns (Arrow vectors in the
+ * engine), so that a device can copy from their addresses.
  */
 public final class Step {
   private final ByteBuffer ids; // (tokensPerStep) i32
@@ -46,8 +47,12 @@ public final class Step {
     return new Step(ints(tokensPerStep), ints(slots), ints(slots + 1), ints(slots), ints(slots));
   }
 
+  private static ByteBuffer view(ByteBuffer memory, int bytes) {
+    return memory.slice(0, bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
   private static ByteBuffer ints(int count) {
-    return ByteBuffer.allocateDirect(count * Integer.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+    return ByteBuffer.allocateDirect(count * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
   }
 
   /** Forgets all rows. */
@@ -115,26 +120,26 @@ public final class Step {
 
   /** (tokens) i32. */
   public ByteBuffer ids() {
-    return ids.slice(0, tokens * Integer.BYTES);
+    return view(ids, tokens * Integer.BYTES);
   }
 
   /** (rows) i32. */
   public ByteBuffer slots() {
-    return slots.slice(0, rows * Integer.BYTES);
+    return view(slots, rows * Integer.BYTES);
   }
 
   /** (rows + 1) i32. */
   public ByteBuffer starts() {
-    return starts.slice(0, (rows + 1) * Integer.BYTES);
+    return view(starts, (rows + 1) * Integer.BYTES);
   }
 
   /** (rows) i32. */
   public ByteBuffer positions() {
-    return positions.slice(0, rows * Integer.BYTES);
+    return view(positions, rows * Integer.BYTES);
   }
 
   /** (sampledRows) i32, for the model to fill. */
   public ByteBuffer sampled() {
-    return sampled.slice(0, sampledRows * Integer.BYTES);
+    return view(sampled, sampledRows * Integer.BYTES);
   }
 }

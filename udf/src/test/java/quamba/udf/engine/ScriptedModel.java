@@ -1,0 +1,117 @@
+package quamba.udf.engine;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import quamba.udf.model.Model;
+import quamba.udf.model.Sampling;
+import quamba.udf.model.Step;
+
+/**
+ * A model whose next id is a function of all ids that the sequence has seen, and of nothing else:
+ * an engine that loses, doubles or mixes up ids changes the text. Checks the shape of every step.
+ */
+final class ScriptedModel implements Model {
+  static final int VOCAB = 26;
+
+  private final int slots;
+  private final int tokensPerStep;
+  private final long[] histories;
+  private final int[] seen;
+  private final boolean[] started;
+  final List<Integer> rowsOfSteps = new ArrayList<>();
+  volatile long stepMillis;
+  volatile boolean closed;
+  volatile int failAtStep = -1;
+  volatile CountDownLatch gate = new CountDownLatch(0);
+
+  ScriptedModel(int slots, int tokensPerStep) {
+    this.slots = slots;
+    this.tokensPerStep = tokensPerStep;
+    this.histories = new long[slots];
+    this.seen = new int[slots];
+    this.started = new boolean[slots];
+  }
+
+  static long advance(long history, int id) {
+    return (history ^ (id + 1)) * 0x9E3779B97F4A7C15L;
+  }
+
+  static int next(long history) {
+    return (int) Math.floorMod(history >>> 20, (long) VOCAB);
+  }
+
+  @Override
+  public int slots() {
+    return slots;
+  }
+
+  @Override
+  public int tokensPerStep() {
+    return tokensPerStep;
+  }
+
+  @Override
+  public int vocab() {
+    return VOCAB;
+  }
+
+  @Override
+  public void start(int slot, Sampling sampling, long key) {
+    started[slot] = true;
+  }
+
+  @Override
+  public void step(Step step) {
+    try {
+      gate.await();
+      Thread.sleep(stepMillis);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    if (rowsOfSteps.size() == failAtStep) {
+      throw new IllegalArgumentException("scripted failure");
+    }
+    rowsOfSteps.add(step.rows());
+    require(step.rows() > 0 && step.rows() <= slots, "rows " + step.rows());
+    require(step.tokens() <= tokensPerStep, "tokens " + step.tokens());
+    Set<Integer> once = new HashSet<>();
+    ByteBuffer sampled = step.sampled();
+    for (int row = 0; row < step.rows(); row++) {
+      int slot = at(step.slots(), row);
+      require(once.add(slot), "slot " + slot + " twice in a step");
+      require(started[slot], "slot " + slot + " was never started");
+      int position = at(step.positions(), row);
+      if (position == 0) {
+        histories[slot] = 0;
+        seen[slot] = 0;
+      }
+      require(position == seen[slot], "position " + position + " after " + seen[slot]);
+      for (int token = at(step.starts(), row); token < at(step.starts(), row + 1); token++) {
+        histories[slot] = advance(histories[slot], at(step.ids(), token));
+        seen[slot]++;
+      }
+      if (row < step.sampledRows()) {
+        sampled.putInt(row * Integer.BYTES, next(histories[slot]));
+      }
+    }
+  }
+
+  private static int at(ByteBuffer ints, int index) {
+    return ints.getInt(index * Integer.BYTES);
+  }
+
+  private static void require(boolean holds, String message) {
+    if (!holds) {
+      throw new IllegalStateException(message);
+    }
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+  }
+}
