@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Compiles every .cu beside this script to OUT/NAME.fatbin: machine code for sm_80 and sm_90a, and PTX for what comes later.
+# Maven calls it; by hand: compile.sh OUT
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+out=${1:?usage: compile.sh OUT}
+
+shopt -s nullglob
+sources=("$here"/*.cu)
+if [ ${#sources[@]} -eq 0 ]; then exit 0; fi
+if ! command -v nvcc >/dev/null; then
+  echo "fatbins: not built, there is no nvcc on the PATH; everything else is"
+  exit 0
+fi
+mkdir -p "$out"
+for source in "${sources[@]}"; do
+  target=$out/$(basename "$source" .cu).fatbin
+  newest=$(ls -t "$source" "$here"/*.cuh "${BASH_SOURCE[0]}" | head -n 1)
+  [ "$target" -nt "$newest" ] && continue
+  nvcc -std=c++17 -O3 --fatbin -Werror all-warnings \
+    -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a -gencode arch=compute_80,code=compute_80 \
+    -o "$target" "$source"
+done
