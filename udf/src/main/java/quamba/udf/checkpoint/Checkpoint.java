@@ -13,10 +13,10 @@ import quamba.kernels.HostTensor;
  * {@code manifest.json}, the files are compared with it before anything is read from them.
  */
 public final class Checkpoint implements TensorSource, AutoCloseable {
-  private static final String CONFIG = "config.json";
-  private static final String SINGLE = "model.safetensors";
+  static final String CONFIG = "config.json";
+  static final String SINGLE = "model.safetensors";
+
   private static final String INDEX = "model.safetensors.index.json";
-  private static final String TORCH = "pytorch_model.bin";
 
   private final String config;
   private final Shards shards;
@@ -125,7 +125,7 @@ public final class Checkpoint implements TensorSource, AutoCloseable {
     if (Files.isRegularFile(index)) {
       return Shards.indexed(index, Safetensors::open);
     }
-    boolean torch = Files.exists(dir.resolve(TORCH));
+    boolean torch = Conversion.source(dir).isPresent();
     throw new InvalidCheckpointException(
         "%s: expected %s or %s, found %s"
             .formatted(

@@ -27,7 +27,6 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Entry> tensor
   static final int BYTES_MAX = 100_000_000;
 
   private static final int TENSORS_MAX = 1_000_000;
-  private static final int RANK_MAX = 16;
 
   /**
    * Place of one tensor.
@@ -187,14 +186,14 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Entry> tensor
 
     private long[] integers(JsonParser in, String field) throws IOException {
       expect(in.currentToken(), JsonToken.START_ARRAY, field);
-      long[] values = new long[RANK_MAX];
+      long[] values = new long[TensorSpec.RANK_MAX];
       int count = 0;
       while (in.nextToken() != JsonToken.END_ARRAY) {
         expect(in.currentToken(), JsonToken.VALUE_NUMBER_INT, field);
-        if (count == RANK_MAX) {
+        if (count == TensorSpec.RANK_MAX) {
           throw new InvalidCheckpointException(
               "%s: %s: expected at most %d numbers, found more"
-                  .formatted(where(), field, RANK_MAX));
+                  .formatted(where(), field, TensorSpec.RANK_MAX));
         }
         values[count++] = in.getLongValue();
       }

@@ -7,6 +7,9 @@ import quamba.kernels.Shape;
 
 /** Element type and extents of a tensor, without its elements. */
 public record TensorSpec(DType dtype, Shape shape) {
+  /** Most extents of a tensor in a file. */
+  static final int RANK_MAX = 16;
+
   /** Element type and extents of {@code tensor}. */
   public static TensorSpec of(HostTensor tensor) {
     return new TensorSpec(tensor.dtype(), tensor.shape());

@@ -36,6 +36,11 @@ final class Head {
     return logits.shape().dim(0);
   }
 
+  /** (0, width). */
+  Tensor noLogits() {
+    return logits.rows(0, 0);
+  }
+
   /** (n, width) logits of the tokens {@code indices} (n) i32 of {@code a}. */
   Tensor logitsAt(Tensor indices, Activations a) {
     int count = indices.shape().dim(0);

@@ -86,10 +86,13 @@ public final class MambaModel implements Model {
     }
     Batch batch = inputs.write(step);
     Activations a = forward(batch);
-    Tensor logits = head.logitsAt(inputs.writeLasts(step), a);
+    boolean none = step.sampledRows() == 0;
+    Tensor logits = none ? head.noLogits() : head.logitsAt(inputs.writeLasts(step), a);
     Tensor chosen = inputs.chosen(step);
     backend.sample(sampling.current(), batch, inputs.ids(batch), logits, chosen);
-    backend.read(chosen, step.sampled());
+    if (!none) {
+      backend.read(chosen, step.sampled());
+    }
   }
 
   /**

@@ -3,10 +3,10 @@ package quamba.udf.model;
 import java.util.Set;
 import java.util.TreeSet;
 import quamba.kernels.Scan;
-import quamba.udf.model.ModelConfig.Head;
 import quamba.udf.model.ModelConfig.Mamba1;
 import quamba.udf.model.ModelConfig.Mamba2;
 import quamba.udf.model.ModelConfig.Mixer;
+import quamba.udf.model.ModelConfig.Tie;
 import quamba.udf.model.ModelConfig.Vocabulary;
 
 /** mamba_ssm's config.json; {@code ssm_cfg} holds arguments of the mixer's constructor. */
@@ -60,7 +60,7 @@ final class MambaSsmConfig {
         new Vocabulary(
             vocab,
             padded(vocab, config.size("pad_vocab_size_multiple", 8)),
-            config.isFalse("tie_embeddings") ? Head.OWN : Head.TIED,
+            config.isFalse("tie_embeddings") ? Tie.UNTIED : Tie.TIED,
             config.ids("eos_token_id"));
     Mixer mixer = mixer(config.child("ssm_cfg"), modelDim);
     return new ModelConfig(modelDim, config.size("n_layer"), EPSILON, vocabulary, mixer);

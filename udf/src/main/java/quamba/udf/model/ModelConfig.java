@@ -18,11 +18,11 @@ public record ModelConfig(
     int modelDim, int layers, float epsilon, Vocabulary vocabulary, Mixer mixer) {
 
   /** Where the logits' matrix comes from. */
-  public enum Head {
+  public enum Tie {
     /** The embedding, unless the checkpoint has a matrix of its own all the same. */
     TIED,
     /** A matrix of its own. */
-    OWN
+    UNTIED
   }
 
   /**
@@ -30,10 +30,10 @@ public record ModelConfig(
    *
    * @param size ids run from 0 to here, exclusive
    * @param rows rows of the embedding and columns of the logits: size, padded
-   * @param head where the logits' matrix comes from
+   * @param tie where the logits' matrix comes from
    * @param ends ids that end a text, the most usual first; may be empty
    */
-  public record Vocabulary(int size, int rows, Head head, List<Integer> ends) {
+  public record Vocabulary(int size, int rows, Tie tie, List<Integer> ends) {
     public Vocabulary {
       ends = List.copyOf(ends);
     }

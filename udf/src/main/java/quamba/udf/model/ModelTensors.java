@@ -11,10 +11,10 @@ import quamba.kernels.Scan;
 import quamba.kernels.Shape;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 import quamba.udf.checkpoint.TensorSource;
-import quamba.udf.model.ModelConfig.Head;
 import quamba.udf.model.ModelConfig.Mamba1;
 import quamba.udf.model.ModelConfig.Mamba2;
 import quamba.udf.model.ModelConfig.Mixer;
+import quamba.udf.model.ModelConfig.Tie;
 
 /** The tensors that a checkpoint must have: names and shapes, as the configuration decides them. */
 final class ModelTensors {
@@ -80,7 +80,7 @@ final class ModelTensors {
   void checkNames(Set<String> found) {
     Set<String> missing = new TreeSet<>(shapes.keySet());
     missing.removeAll(found);
-    if (config.vocabulary().head() == Head.TIED) {
+    if (config.vocabulary().tie() == Tie.TIED) {
       missing.remove(HEAD);
     }
     Set<String> surplus = new TreeSet<>(found);

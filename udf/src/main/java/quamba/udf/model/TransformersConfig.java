@@ -3,10 +3,10 @@ package quamba.udf.model;
 import java.util.List;
 import quamba.kernels.Scan;
 import quamba.udf.checkpoint.InvalidCheckpointException;
-import quamba.udf.model.ModelConfig.Head;
 import quamba.udf.model.ModelConfig.Mamba1;
 import quamba.udf.model.ModelConfig.Mamba2;
 import quamba.udf.model.ModelConfig.Mixer;
+import quamba.udf.model.ModelConfig.Tie;
 import quamba.udf.model.ModelConfig.Vocabulary;
 
 /**
@@ -75,7 +75,7 @@ final class TransformersConfig {
         family == Family.MAMBA1
             ? !config.isFalse("tie_word_embeddings")
             : config.isTrue("tie_word_embeddings");
-    return new Vocabulary(vocab, vocab, tied ? Head.TIED : Head.OWN, config.ids("eos_token_id"));
+    return new Vocabulary(vocab, vocab, tied ? Tie.TIED : Tie.UNTIED, config.ids("eos_token_id"));
   }
 
   private static Mamba1 mamba1(ConfigObject config, int modelDim, int innerDim) {

@@ -89,7 +89,7 @@ final class Weights {
 
   /** The value of IEEE 754 binary16 {@code bits}: 1 sign, 5 exponent, 10 fraction bits. */
   private static double half(short bits) {
-    int exponent = bits >> 10 & 0x1f;
+    int exponent = (bits >> 10) & 0x1f;
     int fraction = bits & 0x3ff;
     double magnitude =
         switch (exponent) {
