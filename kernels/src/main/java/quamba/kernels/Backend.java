@@ -27,11 +27,15 @@ public interface Backend extends AutoCloseable {
   Tensor allocate(DType dtype, Shape shape);
 
   /**
-   * Copies {@code source}, of the size of {@code target}, to the device; the buffer may be reused.
+   * Copies {@code source}, little-endian elements from its position to its limit and as many as
+   * {@code target} has, to the device. The buffer's position stays; it may be reused at once.
    */
   void write(Tensor target, ByteBuffer source);
 
-  /** Waits for earlier work and copies {@code source} into {@code target}, which has its size. */
+  /**
+   * Waits for earlier work and copies {@code source} as little-endian elements into {@code target},
+   * which has room for just these from its position on. The buffer's position stays.
+   */
   void read(Tensor source, ByteBuffer target);
 
   /**
@@ -76,7 +80,8 @@ public interface Backend extends AutoCloseable {
    * @param dt (tokens, heads) f32, before bias and softplus
    * @param b (tokens, groups · stateDim) f32
    * @param c (tokens, groups · stateDim) f32
-   * @param state (slots, heads, headDim, stateDim) f32, updated
+   * @param state (slots, heads, headDim, stateDim) f32, updated; in which order the elements of a
+   *     slot lie is the backend's choice
    * @param out (tokens, heads · headDim) f32; may be {@code x}
    */
   void scan(Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out);

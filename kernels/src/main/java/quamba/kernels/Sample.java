@@ -1,11 +1,23 @@
 package quamba.kernels;
 
 /**
- * What sampling needs of each slot. Order of work: repetition penalty on the logits of seen ids
- * (positive divided, negative multiplied), then greedy if temperature is 0, else logits divided by
- * temperature, softmax, top-k, top-p, min-p, and the inverse of the cumulated distribution in id
- * order at a uniform number from Philox4x32-10 with key = seed and counter = (row key, position).
- * Equal logits: the lower id wins, in greedy choice and in top-k and top-p.
+ * What sampling needs of each slot. Order of work:
+ *
+ * <ol>
+ *   <li>repetition penalty on the logits of seen ids: positive ones divided, others multiplied;
+ *   <li>if temperature is 0 the highest logit, and no more;
+ *   <li>logits divided by temperature, softmax;
+ *   <li>top-k keeps the k highest logits;
+ *   <li>top-p keeps of these the fewest, highest first, whose probabilities reach p of their sum;
+ *   <li>min-p keeps ids of at least min-p times the highest probability;
+ *   <li>the first id, in id order, at which the summed probabilities of what is kept exceed u times
+ *       their sum.
+ * </ol>
+ *
+ * <p>Equal logits: the lower id wins, in greedy choice and in top-k and top-p. The uniform number u
+ * is {@code ((w >>> 8) + 1/2) · 2^-24} of the first word w of Philox4x32-10 with key (seed low,
+ * seed high) and counter (row key low, row key high, i, 0), where i is the index in the sequence of
+ * the id to be chosen: the row's position plus its tokens in the batch.
  *
  * @param options (slots, 5) f32: temperature, top-k (0: all), top-p (1: all), min-p (0: none),
  *     repetition penalty (1: none)

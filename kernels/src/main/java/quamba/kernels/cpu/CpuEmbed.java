@@ -1,0 +1,52 @@
+package quamba.kernels.cpu;
+
+import quamba.kernels.Tensor;
+
+/** Table look-up: {@code out[i] = table[ids[i]]}. */
+final class CpuEmbed {
+  /** Ids of one part. */
+  private static final int IDS = 16;
+
+  private final CpuThreads threads;
+
+  CpuEmbed(CpuThreads threads) {
+    this.threads = threads;
+  }
+
+  void run(CpuTensor ids, Tensor table, CpuTensor out) {
+    int count = ids.shape().dim(0);
+    threads.run(
+        (count + IDS - 1) / IDS,
+        (part, thread) -> {
+          int end = Math.min(count, (part + 1) * IDS);
+          for (int i = part * IDS; i < end; i++) {
+            int id = ids.ints()[ids.offset() + i * ids.stride()];
+            if (table instanceof CpuPacked packed) {
+              copyPacked(packed, id, out, i);
+            } else {
+              copyPlain((CpuTensor) table, id, out, i);
+            }
+          }
+        });
+  }
+
+  private static void copyPacked(CpuPacked table, int id, CpuTensor out, int row) {
+    float[] source = table.panels();
+    float[] target = out.floats();
+    int from = table.start(id);
+    int to = out.offset() + row * out.stride();
+    int dim = out.shape().dim(1);
+    for (int i = 0; i < dim; i++) {
+      target[to + i] = source[from + i * CpuPacked.WIDTH];
+    }
+  }
+
+  private static void copyPlain(CpuTensor table, int id, CpuTensor out, int row) {
+    System.arraycopy(
+        table.floats(),
+        table.offset() + id * table.stride(),
+        out.floats(),
+        out.offset() + row * out.stride(),
+        out.shape().dim(1));
+  }
+}

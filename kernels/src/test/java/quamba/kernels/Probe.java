@@ -1,0 +1,138 @@
+package quamba.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.Random;
+
+/** Carries numbers between a test and a backend. */
+public final class Probe {
+  private final Backend backend;
+
+  public Probe(Backend backend) {
+    this.backend = backend;
+  }
+
+  public Backend backend() {
+    return backend;
+  }
+
+  /** {@code count} numbers in [−1, 1), the same for the same seed. */
+  public static float[] random(long seed, int count) {
+    Random random = new Random(seed);
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = random.nextInt(1 << 24) * 0x1p-23f - 1;
+    }
+    return values;
+  }
+
+  /** {@link #random} times {@code factor}. */
+  public static float[] random(long seed, int count, float factor) {
+    float[] values = random(seed, count);
+    for (int i = 0; i < count; i++) {
+      values[i] *= factor;
+    }
+    return values;
+  }
+
+  /** A new F32 tensor of values. */
+  public Tensor floats(float[] values, int... dims) {
+    return backend.upload(HostTensor.of(Shape.of(dims), values));
+  }
+
+  /** A new zeroed F32 tensor. */
+  public Tensor zeros(int... dims) {
+    return backend.allocate(DType.F32, Shape.of(dims));
+  }
+
+  /** A packed matrix. */
+  public Tensor packed(float[] values, int out, int in) {
+    return backend.pack(HostTensor.of(Shape.of(out, in), values));
+  }
+
+  /** A new I32 vector. */
+  public Tensor ints(int... values) {
+    return ints(values, Shape.of(values.length));
+  }
+
+  /** A new I32 tensor. */
+  public Tensor ints(int[] values, Shape shape) {
+    ByteBuffer data = buffer(values.length * Integer.BYTES);
+    data.asIntBuffer().put(values);
+    Tensor tensor = backend.allocate(DType.I32, shape);
+    backend.write(tensor, data);
+    return tensor;
+  }
+
+  /** The elements of an F32 tensor. */
+  public float[] floats(Tensor tensor) {
+    float[] values = new float[(int) tensor.shape().elements()];
+    ByteBuffer data = buffer(values.length * Float.BYTES);
+    backend.read(tensor, data);
+    data.asFloatBuffer().get(values);
+    return values;
+  }
+
+  /** The elements of an I32 tensor. */
+  public int[] ints(Tensor tensor) {
+    int[] values = new int[(int) tensor.shape().elements()];
+    ByteBuffer data = buffer(values.length * Integer.BYTES);
+    backend.read(tensor, data);
+    data.asIntBuffer().get(values);
+    return values;
+  }
+
+  /** The elements of an I8 tensor. */
+  public byte[] bytes(Tensor tensor) {
+    byte[] values = new byte[(int) tensor.shape().elements()];
+    backend.read(tensor, ByteBuffer.wrap(values));
+    return values;
+  }
+
+  /** A batch of rows with these slots, token counts and positions. */
+  public Batch batch(int[] slots, int[] counts, int[] positions) {
+    int[] starts = new int[counts.length + 1];
+    for (int row = 0; row < counts.length; row++) {
+      starts[row + 1] = starts[row] + counts[row];
+    }
+    return new Batch(
+        counts.length, starts[counts.length], ints(slots), ints(starts), ints(positions));
+  }
+
+  /** A batch of one row. */
+  public Batch row(int slot, int tokens, int position) {
+    return batch(new int[] {slot}, new int[] {tokens}, new int[] {position});
+  }
+
+  /** The columns {@code first …} of a matrix that is wider by 5 columns filled with NaN. */
+  public Tensor view(float[] values, int rows, int columns) {
+    int width = columns + 5;
+    float[] wide = new float[rows * width];
+    Arrays.fill(wide, Float.NaN);
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(values, row * columns, wide, row * width + 3, columns);
+    }
+    return floats(wide, rows, width).columns(3, columns);
+  }
+
+  /** Fails unless each actual value is within {@code tolerance} of the expected one. */
+  public static void assertClose(double[] expected, float[] actual, double tolerance) {
+    assertEquals(expected.length, actual.length, "number of elements");
+    for (int i = 0; i < expected.length; i++) {
+      if (!(Math.abs(expected[i] - actual[i]) <= tolerance)) { // NaN fails
+        fail(
+            "element %d: expected %s, found %s, apart by %.3g, tolerance %.3g"
+                .formatted(
+                    i, expected[i], actual[i], Math.abs(expected[i] - actual[i]), tolerance));
+      }
+    }
+  }
+
+  private static ByteBuffer buffer(int bytes) {
+    return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+}

@@ -1,0 +1,78 @@
+package quamba.udf.model;
+
+import java.util.List;
+import java.util.stream.IntStream;
+import quamba.kernels.Backend;
+import quamba.kernels.Linear;
+import quamba.kernels.Norm;
+import quamba.kernels.Tensor;
+import quamba.udf.checkpoint.InvalidCheckpointException;
+import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.ModelConfig.Mamba1;
+import quamba.udf.model.ModelConfig.Mamba2;
+
+/** Makes a model of a checkpoint. */
+public final class ModelLoader {
+  private final ModelConfig config;
+  private final ModelTensors tensors;
+  private final TensorSource source;
+
+  private ModelLoader(TensorSource source) {
+    this.source = source;
+    config = ModelConfig.parse(source.config());
+    tensors = new ModelTensors(config);
+    tensors.checkNames(source.names());
+  }
+
+  /**
+   * Checks configuration, names, dtypes and shapes without a backend, for a driver that wants to
+   * know before anything runs.
+   *
+   * @throws InvalidCheckpointException naming the key or tensor, expected and found
+   */
+  public static ModelConfig check(TensorSource source) {
+    ModelLoader loader = new ModelLoader(source);
+    source.names().forEach(name -> loader.tensors.take(source, name));
+    return loader.config;
+  }
+
+  /**
+   * Loads weights one tensor at a time and allocates everything that the model will need.
+   *
+   * @param backend for this model alone: the model closes it; if this throws, the caller does
+   * @param vocab ids that exist, which the tokenizer knows: at most the configuration's, whose
+   *     further ids are never chosen
+   * @throws InvalidCheckpointException naming the key or tensor, expected and found
+   */
+  public static MambaModel open(
+      TensorSource source, Backend backend, Capacity capacity, int vocab) {
+    return new ModelLoader(source).load(backend, capacity, vocab);
+  }
+
+  private MambaModel load(Backend backend, Capacity capacity, int vocab) {
+    if (vocab < 1 || vocab > config.vocabulary().size()) {
+      throw new InvalidCheckpointException(
+          "vocabulary: the model has %d ids, the tokenizer %d"
+              .formatted(config.vocabulary().size(), vocab));
+    }
+    Weights weights = new Weights(source, tensors, backend, "");
+    Tensor embedding = weights.matrix(ModelTensors.EMBEDDING);
+    Linear linear =
+        source.names().contains(ModelTensors.HEAD)
+            ? weights.linear(ModelTensors.HEAD)
+            : new Linear(embedding);
+    Norm norm = weights.norm(ModelTensors.FINAL_NORM, config.epsilon());
+    List<Block> blocks =
+        IntStream.range(0, config.layers()).mapToObj(i -> block(weights.layer(i))).toList();
+    Head head = new Head(backend, norm, linear, capacity.slots());
+    return new MambaModel(
+        backend, config, capacity, vocab, new MambaModel.Layers(embedding, blocks, head));
+  }
+
+  private Block block(Weights weights) {
+    if (config.mixer() instanceof Mamba1 mamba1) {
+      return new Mamba1Block(config, mamba1, weights);
+    }
+    return new Mamba2Block(config, (Mamba2) config.mixer(), weights);
+  }
+}
