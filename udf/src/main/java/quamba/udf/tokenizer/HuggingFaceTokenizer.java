@@ -6,6 +6,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.LongFunction;
 import java.util.function.Supplier;
 
 /**
@@ -58,30 +59,22 @@ public final class HuggingFaceTokenizer implements Tokenizer {
   @Override
   public int[] encode(String text) {
     UnpairedSurrogates.refuse(text);
-    Lock use = lifetime.readLock();
-    use.lock();
-    try {
-      long encoding = library.encode(openHandle(), text, /* addSpecialTokens= */ false);
-      try {
-        return Arrays.stream(library.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
-      } finally {
-        library.deleteEncoding(encoding);
-      }
-    } finally {
-      use.unlock();
-    }
+    return whileOpen(
+        tokenizer -> {
+          long encoding = library.encode(tokenizer, text, /* addSpecialTokens= */ false);
+          try {
+            long[] ids = library.getTokenIds(encoding);
+            return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
+          } finally {
+            library.deleteEncoding(encoding);
+          }
+        });
   }
 
   @Override
   public String decode(int[] ids) {
-    Lock use = lifetime.readLock();
-    use.lock();
-    try {
-      long[] wide = Arrays.stream(ids).asLongStream().toArray();
-      return library.decode(openHandle(), wide, /* skipSpecialTokens= */ false);
-    } finally {
-      use.unlock();
-    }
+    long[] wide = Arrays.stream(ids).asLongStream().toArray();
+    return whileOpen(tokenizer -> library.decode(tokenizer, wide, /* skipSpecialTokens= */ false));
   }
 
   @Override
@@ -97,7 +90,7 @@ public final class HuggingFaceTokenizer implements Tokenizer {
 
   @Override
   public TextStream stream() {
-    return streams.get();
+    return whileOpen(tokenizer -> streams.get());
   }
 
   @Override
@@ -119,10 +112,16 @@ public final class HuggingFaceTokenizer implements Tokenizer {
     return () -> new ByteLevelStream(tokens);
   }
 
-  private long openHandle() {
-    if (handle == 0) {
-      throw new IllegalStateException("the tokenizer is closed");
+  private <T> T whileOpen(LongFunction<T> use) {
+    Lock open = lifetime.readLock();
+    open.lock();
+    try {
+      if (handle == 0) {
+        throw new IllegalStateException("the tokenizer is closed");
+      }
+      return use.apply(handle);
+    } finally {
+      open.unlock();
     }
-    return handle;
   }
 }
