@@ -7,7 +7,6 @@ import quamba.udf.engine.Engine;
 import quamba.udf.model.Capacity;
 import quamba.udf.model.ModelConfig;
 import quamba.udf.model.ModelLoader;
-import quamba.udf.tokenizer.HuggingFaceTokenizer;
 import quamba.udf.tokenizer.Tokenizer;
 
 /**
@@ -34,7 +33,7 @@ record OpenModel(Engine engine, Tokenizer tokenizer, OptionalInt endOfText, Buff
    */
   static OpenModel open(
       Weights weights, String device, int slots, int threads, BufferAllocator memory) {
-    Tokenizer tokenizer = HuggingFaceTokenizer.open(weights.tokenizer());
+    Tokenizer tokenizer = weights.openTokenizer();
     try (Weights.Opened opened = weights.open()) {
       ModelConfig config = ModelConfig.parse(weights.config());
       OptionalInt endOfText =

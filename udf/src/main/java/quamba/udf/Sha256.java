@@ -4,7 +4,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.Arrays;
 import java.util.HexFormat;
 
 /** SHA-256 of one thing or of several. */
@@ -18,20 +17,13 @@ public final class Sha256 {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  /** Of several texts, so that no other texts give the same. */
+  /** Of several texts, so that no others give the same: each with its length before it. */
   public static byte[] of(String... parts) {
-    return of(
-        Arrays.stream(parts)
-            .map(part -> part.getBytes(StandardCharsets.UTF_8))
-            .toArray(byte[][]::new));
-  }
-
-  /** Of several byte arrays, so that no others give the same: each with its length before it. */
-  static byte[] of(byte[]... parts) {
     MessageDigest digest = start();
-    for (byte[] part : parts) {
-      digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(part.length).flip());
-      digest.update(part);
+    for (String part : parts) {
+      byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
+      digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
+      digest.update(bytes);
     }
     return digest.digest();
   }

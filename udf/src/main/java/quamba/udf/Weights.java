@@ -2,6 +2,7 @@ package quamba.udf;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,10 +25,10 @@ import quamba.udf.tokenizer.Tokenizer;
  * @param name of the model's folder
  * @param id SHA-256 of everything in the model, in hexadecimal digits
  * @param config the text of {@code config.json}
- * @param tokenizer the bytes of {@code tokenizer.json}
+ * @param tokenizer the text of {@code tokenizer.json}
  * @param tensors where the tensors are
  */
-public record Weights(String name, String id, String config, byte[] tokenizer, Tensors tensors)
+public record Weights(String name, String id, String config, String tokenizer, Tensors tensors)
     implements Serializable {
   /** Spark copies a broadcast object in one go, so none is larger than this. */
   static final int PIECE_BYTES = 64 << 20;
@@ -54,7 +55,7 @@ public record Weights(String name, String id, String config, byte[] tokenizer, T
   }
 
   /** A model's folder as the driver has opened it. */
-  public record Origin(Path folder, Checkpoint checkpoint, byte[] tokenizer)
+  public record Origin(Path folder, Checkpoint checkpoint, String tokenizer)
       implements AutoCloseable {
     /**
      * Opens a folder and checks all of it, so that executors need not find out.
@@ -65,8 +66,8 @@ public record Weights(String name, String id, String config, byte[] tokenizer, T
       Checkpoint checkpoint = Checkpoint.open(folder);
       try {
         ModelConfig config = ModelLoader.check(checkpoint);
-        byte[] tokenizer = Files.readAllBytes(folder.resolve(TOKENIZER));
-        try (Tokenizer opened = HuggingFaceTokenizer.open(tokenizer)) {
+        String tokenizer = Files.readString(folder.resolve(TOKENIZER));
+        try (Tokenizer opened = HuggingFaceTokenizer.open(bytes(tokenizer))) {
           if (opened.vocabulary() > config.vocabulary().size()) {
             throw new InvalidCheckpointException(
                 "%s: expected at most the %d ids of the model, found %d"
@@ -116,6 +117,15 @@ public record Weights(String name, String id, String config, byte[] tokenizer, T
   public static Weights folder(Origin origin) {
     WeightsLayout layout = WeightsLayout.cut(origin.checkpoint(), PIECE_BYTES, piece -> {});
     return origin.weights(new Folder(layout, origin.folder().toAbsolutePath().toString()));
+  }
+
+  /** Opens the tokenizer. */
+  Tokenizer openTokenizer() {
+    return HuggingFaceTokenizer.open(bytes(tokenizer));
+  }
+
+  private static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
   }
 
   /** For people, and for the meta column: the name, and the first digits of the digest. */

@@ -2,7 +2,6 @@ package quamba.udf;
 
 import java.io.Serializable;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -70,25 +69,18 @@ record WeightsLayout(List<Entry> entries, int pieceBytes, List<String> digests)
   }
 
   /** SHA-256 of all tensors' names, types, shapes and bytes, and of the two texts. */
-  String id(String config, byte[] tokenizer) {
-    byte[] all =
-        Sha256.of(
-            config.getBytes(StandardCharsets.UTF_8),
-            tokenizer,
-            toString().getBytes(StandardCharsets.UTF_8));
-    return HexFormat.of().formatHex(all);
+  String id(String config, String tokenizer) {
+    return HexFormat.of().formatHex(Sha256.of(config, tokenizer, toString()));
   }
 
   /** Collects bytes until a piece is full. */
   private static final class Cutter {
-    private final int pieceBytes;
     private final Consumer<byte[]> pieces;
     private final List<String> digests = new ArrayList<>();
     private ByteBuffer piece;
     private long total;
 
     Cutter(int pieceBytes, Consumer<byte[]> pieces) {
-      this.pieceBytes = pieceBytes;
       this.pieces = pieces;
       this.piece = ByteBuffer.allocate(pieceBytes);
     }
