@@ -242,6 +242,7 @@ class SafetensorsTest {
       for (int count = random.nextInt(3); count >= 0; count--) {
         damaged[random.nextInt(damaged.length)] = (byte) random.nextInt(256);
       }
+      Files.deleteIfExists(file);
       Files.write(file, damaged);
       try (Safetensors read = Safetensors.open(file)) {
         read.names().forEach(read::tensor);
