@@ -102,6 +102,10 @@ class ConversionTest {
     assertEquals(Set.of("a", "b"), converted("{}"));
     Files.writeString(index, "{\"weight_map\": {\"a\": \"one.bin\", \"b\": \"one.bin\"}}");
     assertThrows(InvalidCheckpointException.class, () -> converted("{}"));
+    archive("FloatStorage", "0", "1");
+    InvalidCheckpointException refusal =
+        assertThrows(InvalidCheckpointException.class, () -> converted("{}"));
+    assertTrue(refusal.getMessage().endsWith("found both"), refusal.getMessage());
   }
 
   @Test

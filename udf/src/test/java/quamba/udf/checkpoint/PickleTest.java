@@ -96,7 +96,8 @@ class PickleTest {
     refused(new TorchFixture().op("t"), "expected a mark, found none");
     refused(new TorchFixture().op('q', 1), "expected a value on the stack, found none");
     refused(new TorchFixture().op('h', 1), "expected a remembered value 1, found none");
-    refused(new TorchFixture().op('X', 255, 255, 255, 255), "expected 4294967295 bytes, found 0");
+    refused(new TorchFixture().op('X', 255, 255, 255, 255), "at most 4096 bytes, found 4294967295");
+    refused(new TorchFixture().op('X', 0, 16, 0, 0), "expected 4096 bytes, found 0");
     refused(new TorchFixture().op('X', 1, 0, 0, 0, 0xFF), "expected UTF-8");
     refused(new TorchFixture().op(0x8A, 9), "LONG1: expected at most 8 bytes, found 9");
     refused(new TorchFixture().op("}(Nu"), "expected a dictionary and pairs for it");

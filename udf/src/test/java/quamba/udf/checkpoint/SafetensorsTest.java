@@ -18,6 +18,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -171,6 +173,19 @@ class SafetensorsTest {
       Path file = write(header, new byte[0]);
       assertThrows(InvalidCheckpointException.class, () -> Safetensors.open(file));
     }
+  }
+
+  @Test
+  void headerOfCountlessEntriesIsRefused() throws IOException {
+    String entries =
+        IntStream.range(0, 100_001)
+            .mapToObj(key -> "\"%d\":\"\"".formatted(key))
+            .collect(Collectors.joining(","));
+    String header = "{\"__metadata__\":{" + entries + "}}";
+    Path file = write(header.getBytes(StandardCharsets.UTF_8), new byte[0]);
+    InvalidCheckpointException refusal =
+        assertThrows(InvalidCheckpointException.class, () -> Safetensors.open(file));
+    assertTrue(refusal.getMessage().contains("at most 100000 entries"), refusal.getMessage());
   }
 
   @Test
