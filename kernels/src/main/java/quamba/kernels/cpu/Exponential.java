@@ -7,7 +7,8 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * exp, SiLU and softplus, a vector at a time and, with the same steps and so the same bits, a
  * number at a time for what is left over. Within 2 units in the last place of the exact value where
- * that is a normal number.
+ * that is a normal number. Not for NaN, which exp holds to a finite result; SiLU and softplus of
+ * NaN are NaN.
  */
 final class Exponential {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -23,6 +24,11 @@ final class Exponential {
   // Arguments are held to where 2^n is a normal number: results to 2^-126 … 2^127.
   private static final float LOWEST = -87.33654f;
   private static final float HIGHEST = 88.02969f;
+  // The same as integers, by which floats are held faster: positive ones order as their bits do,
+  // negative ones as their bits do once the sign is flipped.
+  private static final int SIGN = Integer.MIN_VALUE;
+  private static final int LOWEST_FLIPPED = Float.floatToRawIntBits(LOWEST) ^ SIGN;
+  private static final int HIGHEST_BITS = Float.floatToRawIntBits(HIGHEST);
   // Taylor coefficients 1/k!: |r| ≤ ln 2 / 2, so the first omitted term is below 2^-27.
   private static final float E2 = 1f / 2;
   private static final float E3 = 1f / 6;
@@ -42,8 +48,13 @@ final class Exponential {
   private Exponential() {}
 
   static FloatVector exp(FloatVector x) {
-    FloatVector held = x.blend(LOWEST, x.compare(VectorOperators.LT, LOWEST));
-    held = held.blend(HIGHEST, held.compare(VectorOperators.GT, HIGHEST));
+    FloatVector held =
+        x.reinterpretAsInts()
+            .min(HIGHEST_BITS)
+            .lanewise(VectorOperators.XOR, SIGN)
+            .min(LOWEST_FLIPPED)
+            .lanewise(VectorOperators.XOR, SIGN)
+            .reinterpretAsFloats();
     FloatVector sum = held.fma(splat(LOG2_E), splat(ROUND));
     FloatVector n = sum.sub(ROUND);
     FloatVector r = n.fma(splat(-LN2_HIGH), held);
@@ -64,8 +75,8 @@ final class Exponential {
   }
 
   static float exp(float x) {
-    float held = x < LOWEST ? LOWEST : x;
-    held = held > HIGHEST ? HIGHEST : held;
+    int below = Math.min(Float.floatToRawIntBits(x), HIGHEST_BITS);
+    float held = Float.intBitsToFloat(Math.min(below ^ SIGN, LOWEST_FLIPPED) ^ SIGN);
     float sum = Math.fma(held, LOG2_E, ROUND);
     float n = sum - ROUND;
     float r = Math.fma(n, -LN2_HIGH, held);

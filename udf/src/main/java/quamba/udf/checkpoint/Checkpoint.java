@@ -125,7 +125,7 @@ public final class Checkpoint implements TensorSource, AutoCloseable {
     if (Files.isRegularFile(index)) {
       return Shards.indexed(index, Safetensors::open);
     }
-    boolean torch = Conversion.source(dir).isPresent();
+    boolean torch = !Conversion.sources(dir).isEmpty();
     throw new InvalidCheckpointException(
         "%s: expected %s or %s, found %s"
             .formatted(

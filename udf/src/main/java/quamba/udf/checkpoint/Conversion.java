@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -53,15 +52,7 @@ public record Conversion(int tensors, long bytes, String sha256) {
    * @throws UncheckedIOException if the output cannot be written
    */
   public static Conversion convert(Path source, Path output) {
-    Path archive =
-        Files.isDirectory(source)
-            ? source(source)
-                .orElseThrow(
-                    () ->
-                        new InvalidCheckpointException(
-                            "%s: expected %s or %s, found neither"
-                                .formatted(source, TORCH, TORCH_INDEX)))
-            : source;
+    Path archive = Files.isDirectory(source) ? archive(source) : source;
     Path target = output.toAbsolutePath().normalize();
     Path unfinished =
         target.resolveSibling(".%s.%s.tmp".formatted(target.getFileName(), UUID.randomUUID()));
@@ -80,9 +71,19 @@ public record Conversion(int tensors, long bytes, String sha256) {
     }
   }
 
-  /** The PyTorch archive of a folder, or the index of its shards. */
-  static Optional<Path> source(Path dir) {
-    return Stream.of(TORCH, TORCH_INDEX).map(dir::resolve).filter(Files::isRegularFile).findFirst();
+  /** The PyTorch archive of a folder, and the index of shards. */
+  static List<Path> sources(Path dir) {
+    return Stream.of(TORCH, TORCH_INDEX).map(dir::resolve).filter(Files::isRegularFile).toList();
+  }
+
+  private static Path archive(Path dir) {
+    List<Path> found = sources(dir);
+    if (found.size() != 1) {
+      throw new InvalidCheckpointException(
+          "%s: expected one of %s and %s, found %s"
+              .formatted(dir, TORCH, TORCH_INDEX, found.isEmpty() ? "neither" : "both"));
+    }
+    return found.get(0);
   }
 
   private static Conversion write(Path archive, Path folder) throws IOException {

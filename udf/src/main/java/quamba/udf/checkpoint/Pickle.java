@@ -29,6 +29,7 @@ final class Pickle {
   /** Bounds the memory: each instruction makes at most one small object. */
   private static final int INSTRUCTIONS_MAX = 2_000_000;
 
+  private static final int TEXT_BYTES_MAX = 4096;
   private static final int PROTOCOL = 2;
 
   private final ByteBuffer code;
@@ -142,6 +143,10 @@ final class Pickle {
   }
 
   private String text(long bytes) {
+    if (bytes > TEXT_BYTES_MAX) {
+      throw refused(
+          "BINUNICODE: expected at most %d bytes, found %d".formatted(TEXT_BYTES_MAX, bytes));
+    }
     if (bytes > code.remaining()) {
       throw refused("BINUNICODE: expected %d bytes, found %d".formatted(bytes, code.remaining()));
     }
@@ -155,7 +160,7 @@ final class Pickle {
     while (code.get() != '\n') {
       // Only the position matters.
     }
-    byte[] line = new byte[code.position() - begin - 1];
+    byte[] line = new byte[Math.min(code.position() - begin - 1, TEXT_BYTES_MAX)];
     code.get(begin, line);
     return new String(line, StandardCharsets.UTF_8);
   }

@@ -26,7 +26,8 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Entry> tensor
   /** Longest header, as in the reference implementation. */
   static final int BYTES_MAX = 100_000_000;
 
-  private static final int TENSORS_MAX = 1_000_000;
+  /** Bounds the memory: a header of many small entries takes far more than its bytes. */
+  private static final int ENTRIES_MAX = 100_000;
 
   /**
    * Place of one tensor.
@@ -117,10 +118,7 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Entry> tensor
         } else {
           tensors.put(name, entry(in));
         }
-        if (tensors.size() > TENSORS_MAX) {
-          throw new InvalidCheckpointException(
-              "%s: expected at most %d tensors, found more".formatted(file, TENSORS_MAX));
-        }
+        expectFew(tensors.size());
         name = "";
       }
       if (in.nextToken() != null) {
@@ -134,6 +132,14 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Entry> tensor
         String key = in.currentName();
         expect(in.nextToken(), JsonToken.VALUE_STRING, METADATA + " '" + key + "'");
         metadata.put(key, in.getText());
+        expectFew(metadata.size());
+      }
+    }
+
+    private void expectFew(int entries) {
+      if (entries > ENTRIES_MAX) {
+        throw new InvalidCheckpointException(
+            "%s: expected at most %d entries, found more".formatted(file, ENTRIES_MAX));
       }
     }
 

@@ -25,7 +25,7 @@ import java.nio.file.Path;
  */
 final class StrictJson {
   /** Largest JSON file that is read whole: configurations, indexes and manifests have kilobytes. */
-  static final int FILE_BYTES_MAX = 16 << 20;
+  static final int FILE_BYTES_MAX = 4 << 20;
 
   // Python writes Infinity for an unlimited time step, so non-numeric numbers are let through.
   private static final JsonFactory FACTORY =

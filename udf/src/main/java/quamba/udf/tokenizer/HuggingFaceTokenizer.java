@@ -2,6 +2,7 @@ package quamba.udf.tokenizer;
 
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -19,8 +20,13 @@ import java.util.function.Supplier;
  * how the native code arrives.
  */
 public final class HuggingFaceTokenizer implements Tokenizer {
+  // The library takes some 200 bytes an id, a character is up to four ids, and a process that runs
+  // out of memory there is gone: 16 Mi characters of English need 1 GB.
+  private static final int MOST_CHARACTERS = 1 << 24;
+
   private final TokenizersLibrary library;
-  private final TokenizerJson json;
+  private final Map<String, Integer> ids;
+  private final int vocabulary;
   private final Supplier<TextStream> streams;
 
   // The library only reads a tokenizer while it is used, so uses may overlap; freeing it may not.
@@ -29,9 +35,10 @@ public final class HuggingFaceTokenizer implements Tokenizer {
 
   private HuggingFaceTokenizer(TokenizersLibrary library, TokenizerJson json, long handle) {
     this.library = library;
-    this.json = json;
     this.handle = handle;
-    streams = json.isByteLevel() ? byteLevel(json) : () -> new WindowedStream(json, this::decode);
+    ids = json.ids();
+    vocabulary = json.vocabulary();
+    streams = json.isByteLevel() ? byteLevel(json) : windowed(json.tokens());
   }
 
   /**
@@ -58,6 +65,11 @@ public final class HuggingFaceTokenizer implements Tokenizer {
 
   @Override
   public int[] encode(String text) {
+    if (text.length() > MOST_CHARACTERS) {
+      throw new IllegalArgumentException(
+          "text of %d characters; at most %d are encoded at once"
+              .formatted(text.length(), MOST_CHARACTERS));
+    }
     UnpairedSurrogates.refuse(text);
     return whileOpen(
         tokenizer -> {
@@ -79,12 +91,12 @@ public final class HuggingFaceTokenizer implements Tokenizer {
 
   @Override
   public int vocabulary() {
-    return json.vocabulary();
+    return vocabulary;
   }
 
   @Override
   public OptionalInt idOf(String token) {
-    Integer id = json.ids().get(token);
+    Integer id = ids.get(token);
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
@@ -110,6 +122,10 @@ public final class HuggingFaceTokenizer implements Tokenizer {
   private static Supplier<TextStream> byteLevel(TokenizerJson json) {
     ByteLevelTokens tokens = new ByteLevelTokens(json);
     return () -> new ByteLevelStream(tokens);
+  }
+
+  private Supplier<TextStream> windowed(Map<Integer, String> tokens) {
+    return () -> new WindowedStream(tokens, this::decode);
   }
 
   private <T> T whileOpen(LongFunction<T> use) {

@@ -2,17 +2,24 @@ package quamba.udf.tokenizer;
 
 import java.util.OptionalInt;
 
-/** Text to token ids and back. Safe for concurrent use. */
+/**
+ * Text to token ids and back. Safe for concurrent use. After {@link #close}, which waits for calls
+ * under way, an {@link IllegalStateException} meets whoever encodes, decodes or asks for a stream.
+ */
 public interface Tokenizer extends AutoCloseable {
   /**
-   * Ids of {@code text}; nothing is added in front or behind, special tokens written out in the
-   * text become their ids.
+   * Ids of {@code text}; nothing is cut off, and nothing is added in front or behind. Special
+   * tokens written out in the text become their ids.
    *
-   * @throws IllegalArgumentException if the text holds an unpaired surrogate, naming its index
+   * @throws IllegalArgumentException if the text holds an unpaired surrogate, naming its index, or
+   *     is so long that encoding it could exhaust the memory; the text itself is not in the message
    */
   int[] encode(String text);
 
-  /** Text of {@code ids}, special tokens written out; bytes that are no character become U+FFFD. */
+  /**
+   * Text of {@code ids}, special tokens written out. Bytes that are no character become U+FFFD; ids
+   * that the tokenizer does not know become nothing.
+   */
   String decode(int[] ids);
 
   /** Number of ids: the highest one that the tokenizer knows, and one more. */
@@ -24,18 +31,26 @@ public interface Tokenizer extends AutoCloseable {
   /** Decodes a sequence id by id. */
   TextStream stream();
 
+  /** Frees the tokenizer; closing it again does nothing. */
   @Override
   void close();
 
-  /** The text of a growing sequence of ids. Not safe for concurrent use. */
+  /**
+   * The text of a growing sequence of ids. All that it returned up to and with {@link #finish} is,
+   * put together, what {@link #decode} says of all ids at once. Not safe for concurrent use.
+   */
   interface TextStream {
     /**
      * Adds an id and returns the text that became certain: whole characters only, empty while a
-     * character is unfinished.
+     * character is unfinished. Takes the same time however many ids came before.
      */
     String append(int id);
 
-    /** What is left at the end: U+FFFD once if the last character is unfinished, else empty. */
+    /**
+     * What is left at the end: U+FFFD once if the last character is unfinished, what tokens of
+     * single bytes make together if the tokenizer has such, else empty. The next id begins a new
+     * text.
+     */
     String finish();
   }
 }

@@ -2,6 +2,7 @@ package quamba.udf.tokenizer;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -24,6 +25,7 @@ final class TokenizerJson {
                   .streamReadConstraints(
                       StreamReadConstraints.builder().maxNestingDepth(100).build())
                   .build())
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
   private static final int HIGHEST_ID = (1 << 24) - 1; // bounds the memory of tables by id
@@ -47,9 +49,8 @@ final class TokenizerJson {
         model.path("dropout").asDouble(0) == 0,
         "model.dropout is set, which makes the ids of a text random");
     addVocabulary(model.path("vocab"));
-    int highest = addAddedTokens(root.path("added_tokens"), ids.size());
-    vocabulary = highest + 1;
-    ids.forEach((token, id) -> tokens.putIfAbsent(id, token));
+    addAddedTokens(root.path("added_tokens"), model.path("vocab").size());
+    vocabulary = 1 + tokens.keySet().stream().mapToInt(Integer::intValue).max().orElse(-1);
     text = text(root);
     List<JsonNode> steps = new ArrayList<>();
     addSteps(root.path("decoder"), steps);
@@ -107,30 +108,30 @@ final class TokenizerJson {
 
   private void addVocabulary(JsonNode vocab) {
     if (vocab.isObject()) {
-      vocab.properties().forEach(entry -> ids.put(entry.getKey(), id(entry.getValue())));
+      vocab.properties().forEach(entry -> add(entry.getKey(), id(entry.getValue())));
     } else { // Unigram: pairs of token and score, in the order of their ids
       for (int id = 0; id < vocab.size(); id++) {
-        ids.put(vocab.get(id).path(0).asText(), id);
+        add(vocab.get(id).path(0).asText(), id);
       }
     }
   }
 
-  /** Returns the highest id of all. */
-  private int addAddedTokens(JsonNode added, int modelSize) {
-    int highest = ids.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
-    int highestAdded = -1;
+  private void addAddedTokens(JsonNode added, int modelSize) {
+    int next = modelSize;
     for (JsonNode entry : added) {
       String content = entry.path("content").asText();
       if (!content.isEmpty()) {
         // The library goes by the order of the list, not by the ids written there: so do we.
-        Integer known = ids.get(content);
-        int id = known != null ? known : Math.max(highestAdded + 1, modelSize);
-        ids.put(content, id);
-        tokens.put(id, content);
-        highestAdded = Math.max(highestAdded, id);
+        int id = ids.getOrDefault(content, next);
+        add(content, id);
+        next = Math.max(next, id + 1);
       }
     }
-    return Math.max(highest, highestAdded);
+  }
+
+  private void add(String token, int id) {
+    ids.put(token, id);
+    tokens.put(id, token);
   }
 
   private static int id(JsonNode value) {
@@ -159,16 +160,20 @@ final class TokenizerJson {
    * more than the last of those: {@link WindowedStream} could not tell when text is certain.
    */
   private static void requireLocal(List<JsonNode> steps) {
+    long strips = steps.stream().filter(step -> type(step).equals("Strip")).count();
     boolean fused = false;
     for (JsonNode step : steps) {
       boolean local =
           switch (type(step)) {
             case "Fuse" -> true;
             // Stripping at the end is not certain before the end; it also makes the library abort.
-            case "Strip" -> step.path("start").asInt() <= 1 && step.path("stop").asInt() == 0;
+            // Two that strip at the front could reach past a token.
+            case "Strip" ->
+                strips == 1 && step.path("start").asInt() <= 1 && step.path("stop").asInt() == 0;
             case "Replace" -> !fused && !step.path("content").asText().isEmpty();
-            case "ByteFallback", "Metaspace" -> !fused;
-            case "WordPiece", "BPEDecoder" -> steps.size() == 1;
+            case "ByteFallback" -> !fused;
+            case "Metaspace" -> !fused && strips == 0;
+            case "WordPiece" -> steps.size() == 1;
             default -> false;
           };
       require(local, "decoding by " + type(step) + " as it is used there is not supported");

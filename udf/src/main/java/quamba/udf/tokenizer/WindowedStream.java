@@ -19,8 +19,8 @@ final class WindowedStream implements TextStream {
   private int kept; // ids in the window
   private int before; // how many of them were emitted: 0 or 1
 
-  WindowedStream(TokenizerJson json, Function<int[], String> decode) {
-    tokens = json.tokens();
+  WindowedStream(Map<Integer, String> tokens, Function<int[], String> decode) {
+    this.tokens = tokens;
     this.decode = decode;
   }
 

@@ -18,6 +18,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -174,6 +176,19 @@ class SafetensorsTest {
   }
 
   @Test
+  void headerOfCountlessEntriesIsRefused() throws IOException {
+    String entries =
+        IntStream.range(0, 100_001)
+            .mapToObj(key -> "\"%d\":\"\"".formatted(key))
+            .collect(Collectors.joining(","));
+    String header = "{\"__metadata__\":{" + entries + "}}";
+    Path file = write(header.getBytes(StandardCharsets.UTF_8), new byte[0]);
+    InvalidCheckpointException refusal =
+        assertThrows(InvalidCheckpointException.class, () -> Safetensors.open(file));
+    assertTrue(refusal.getMessage().contains("at most 100000 entries"), refusal.getMessage());
+  }
+
+  @Test
   void headerLengthIsHeldToFileAndFormat() throws IOException {
     for (long length : new long[] {3, 100, 100_000_001, 1L << 31, 1L << 40, Long.MAX_VALUE, -1}) {
       Path file = dir.resolve("length");
@@ -242,6 +257,7 @@ class SafetensorsTest {
       for (int count = random.nextInt(3); count >= 0; count--) {
         damaged[random.nextInt(damaged.length)] = (byte) random.nextInt(256);
       }
+      Files.deleteIfExists(file);
       Files.write(file, damaged);
       try (Safetensors read = Safetensors.open(file)) {
         read.names().forEach(read::tensor);

@@ -107,6 +107,12 @@ class HuggingFaceTokenizerTest {
   }
 
   @Test
+  void textThatCouldExhaustTheMemoryIsRefused() {
+    String text = "a".repeat((1 << 24) + 1);
+    assertThrows(IllegalArgumentException.class, () -> tokenizer.encode(text));
+  }
+
+  @Test
   void nothingWorksAfterClose() {
     tokenizer.close();
     tokenizer.close();
@@ -123,6 +129,7 @@ class HuggingFaceTokenizerTest {
         "null",
         "{}",
         "{\"model\": {\"vocab\": {}}}",
+        "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}} {",
         "{\"model\": {\"vocab\": {\"a\": -1}}}",
         "{\"model\": {\"vocab\": {\"a\": \"b\"}}}",
         "{\"model\": {\"vocab\": {\"a\": 4000000000}}}",

@@ -125,7 +125,6 @@ class TextStreamTest {
         "{\"type\": \"Metaspace\", \"replacement\": \"\\u2581\", \"prepend_scheme\": \"never\"}",
         "{\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": true}",
         "{\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": false}",
-        "{\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}",
         "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"ByteFallback\"}, {\"type\": \"Metaspace\","
             + " \"replacement\": \"\\u2581\", \"prepend_scheme\": \"always\"}]}",
       })
@@ -153,6 +152,7 @@ class TextStreamTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
+        "{\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}",
         "{\"type\": \"CTC\", \"pad_token\": \"a\", \"word_delimiter_token\": \"?\", \"cleanup\": true}",
         "{\"type\": \"Strip\", \"content\": \" \", \"start\": 0, \"stop\": 1}",
         "{\"type\": \"Strip\", \"content\": \" \", \"start\": 2, \"stop\": 0}",

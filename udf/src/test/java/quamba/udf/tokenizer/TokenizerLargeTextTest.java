@@ -15,7 +15,6 @@ class TokenizerLargeTextTest {
 
   private static Map<String, String> texts() {
     Map<String, String> texts = new LinkedHashMap<>();
-    texts.put("warm-up", "The quick brown fox. ".repeat(LENGTH / 21));
     texts.put("prose", "The quick brown fox. ".repeat(LENGTH / 21));
     texts.put("one letter", "a".repeat(LENGTH));
     texts.put("spaces", " ".repeat(LENGTH));
@@ -46,21 +45,11 @@ class TokenizerLargeTextTest {
       texts()
           .forEach(
               (name, text) -> {
-                long start = System.nanoTime();
                 int[] ids =
                     assertTimeoutPreemptively(
                         Duration.ofSeconds(30), () -> tokenizer.encode(text), name);
-                long encoded = System.nanoTime();
-                String decoded = tokenizer.decode(ids);
-                System.out.printf(
-                    "%s, %s: %d ids, encode %d ms, decode %d ms%n",
-                    goldens,
-                    name,
-                    ids.length,
-                    (encoded - start) / 1_000_000,
-                    (System.nanoTime() - encoded) / 1_000_000);
                 if (!name.equals("combining marks")) { // these come in the order of NFC
-                  assertEquals(text, decoded, name);
+                  assertEquals(text, tokenizer.decode(ids), name);
                 }
               });
     }
