@@ -84,9 +84,10 @@ final class GenerateCommand implements Callable<Integer> {
             config.input().prompting(),
             config.defaults());
     Dataset<Row> rows = new Generations(config, task, counters).of(input);
-    try (Progress progress =
-        Progress.start(
-            spec.commandLine().getErr(), session.spark().sparkContext(), counters, input.count())) {
+    Progress progress =
+        new Progress(
+            spec.commandLine().getErr(), session.spark().sparkContext(), counters, input.count());
+    try (progress) {
       rows.write()
           .mode("append") // the folder is there, and holds nothing but the fingerprint
           .format(config.output().format().toString())

@@ -119,6 +119,7 @@ final class JsonLines {
     Optional<String> key = input.key();
     StructType columns =
         survey.rows == 0 ? InputRows.unknownColumns(input) : infer(spark, lines, survey.names);
+    requireColumns(columns, input);
     JavaRDD<Row> rows = lines.map(line -> line.row(texts, key));
     StructType schema =
         new StructType()

@@ -5,7 +5,7 @@ import java.util.stream.Stream;
 import org.apache.spark.sql.AnalysisException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ScopeType;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 
@@ -28,13 +28,6 @@ public final class Main {
   /** A failure that another run may mend. */
   static final int FAILED = 5;
 
-  @Option(
-      names = "--help",
-      usageHelp = true,
-      scope = ScopeType.INHERIT,
-      description = "shows this and ends")
-  private boolean help;
-
   private Main() {}
 
   /** Runs the command that the arguments name and ends the process with its exit code. */
@@ -53,6 +46,13 @@ public final class Main {
   /** The commands and their flags. */
   static CommandLine commandLine() {
     CommandLine line = new CommandLine(new Main());
+    line.getCommandSpec()
+        .addOption(
+            OptionSpec.builder("--help")
+                .usageHelp(true)
+                .scopeType(ScopeType.INHERIT)
+                .description("shows this and ends")
+                .build());
     line.setExpandAtFiles(false); // a text may begin with @
     line.setUsageHelpWidth(100);
     line.setUsageHelpLongOptionsMaxWidth(32);

@@ -13,13 +13,13 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import quamba.udf.GeneratePartition;
 
-/**
- * What is in the files that were written.
- *
- * @param truncated rows whose generation was ended by its limit of tokens
- */
+/** What is in the files that were written. */
 record Outcome(Rows rows, long promptTokens, long generatedTokens) {
-  /** Rows by what became of them. */
+  /**
+   * Rows by what became of them.
+   *
+   * @param truncated generations that were ended by their limit of tokens
+   */
   record Rows(long ok, long truncated, long errors) {
     long total() {
       return ok + truncated + errors;

@@ -3,9 +3,8 @@ package quamba.job;
 import java.io.PrintWriter;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.Timer;
+import java.util.TimerTask;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
@@ -21,29 +20,32 @@ import scala.jdk.javaapi.CollectionConverters;
  * heartbeats.
  */
 final class Progress extends SparkListener implements AutoCloseable {
-  private static final long SECONDS = 5;
+  private static final long PERIOD_MILLIS = 5_000;
 
   private final PrintWriter err;
   private final SparkContext spark;
   private final Counters counters;
   private final long rows;
   private final long startNanos = System.nanoTime();
-  private final ScheduledExecutorService clock = new ScheduledThreadPoolExecutor(1);
+  private final Timer clock = new Timer("quamba-progress", true);
   private final Map<Long, Map<Long, Long>> underWay = new HashMap<>(); // task to accumulator
 
-  private Progress(PrintWriter err, SparkContext spark, Counters counters, long rows) {
+  /** Begins to print. */
+  Progress(PrintWriter err, SparkContext spark, Counters counters, long rows) {
     this.err = err;
     this.spark = spark;
     this.counters = counters;
     this.rows = rows;
-  }
-
-  /** Begins to print. */
-  static Progress start(PrintWriter err, SparkContext spark, Counters counters, long rows) {
-    Progress progress = new Progress(err, spark, counters, rows);
-    spark.addSparkListener(progress);
-    progress.clock.scheduleAtFixedRate(progress::print, SECONDS, SECONDS, TimeUnit.SECONDS);
-    return progress;
+    spark.addSparkListener(this);
+    clock.schedule(
+        new TimerTask() {
+          @Override
+          public void run() {
+            print();
+          }
+        },
+        PERIOD_MILLIS,
+        PERIOD_MILLIS);
   }
 
   @Override
@@ -88,7 +90,7 @@ final class Progress extends SparkListener implements AutoCloseable {
 
   @Override
   public void close() {
-    clock.shutdownNow();
+    clock.cancel();
     spark.removeSparkListener(this);
   }
 }

@@ -1,8 +1,10 @@
 package quamba.job;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.MappingIterator;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,15 +29,14 @@ final class TestFiles {
     try (Stream<Path> files = Files.list(output)) {
       for (Path file : files.sorted().toList()) {
         if (file.getFileName().toString().startsWith("part-")) {
-          for (String line : Files.readString(file).split("\n")) {
-            if (!line.isEmpty()) {
-              rows.add(JSON.readTree(line));
-            }
+          try (MappingIterator<JsonNode> values =
+              JSON.readerFor(JsonNode.class).readValues(file.toFile())) {
+            rows.addAll(values.readAll());
           }
         }
       }
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
     return rows;
   }
