@@ -17,18 +17,18 @@ import jdk.incubator.vector.VectorSpecies;
  * @param multiplyAdds f32 multiply-adds a second, operands in registers
  * @param copiedBytes bytes read plus bytes written a second by a copy larger than the caches
  */
-record Ceilings(int threads, double multiplyAdds, double copiedBytes) {
+public record Ceilings(int threads, double multiplyAdds, double copiedBytes) {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
   private static final int ACCUMULATORS = 12;
 
   /** How much to do: loop length, floats to copy, repetitions of which the best counts. */
-  record Effort(int loops, int floats, int repetitions) {
-    static final Effort FULL = new Effort(500_000, 16 << 20, 40);
-    static final Effort SMOKE = new Effort(1000, 1000, 2);
+  public record Effort(int loops, int floats, int repetitions) {
+    public static final Effort FULL = new Effort(500_000, 16 << 20, 40);
+    public static final Effort SMOKE = new Effort(1000, 1000, 2);
   }
 
   /** Measures both. */
-  static Ceilings measure(int threads, Effort effort) {
+  public static Ceilings measure(int threads, Effort effort) {
     double multiplyAdds = 0;
     double copiedBytes = 0;
     ExecutorService pool = Executors.newFixedThreadPool(threads);
@@ -52,7 +52,7 @@ record Ceilings(int threads, double multiplyAdds, double copiedBytes) {
   }
 
   /** The least time for this much work: the slower of computing and moving. */
-  double seconds(double work, double bytes) {
+  public double seconds(double work, double bytes) {
     return Math.max(work / multiplyAdds, bytes / copiedBytes);
   }
 
