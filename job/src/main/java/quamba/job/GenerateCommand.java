@@ -1,10 +1,10 @@
 package quamba.job;
 
+import java.io.PrintWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
+import org.apache.spark.SparkContext;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -49,10 +49,12 @@ final class GenerateCommand implements Callable<Integer> {
         InputRows input = read(session, config);
         phases.end("input");
         folder.begin(fingerprint);
-        Outcome outcome = generate(session, config, weights, input, folder.path());
+        Counters counters = Counters.register(session.spark().sparkContext());
+        write(new Generations(config, task(config, weights), counters), input, folder.path());
+        Outcome outcome = count(session, config, input, folder.path());
         folder.finish();
         phases.end("generate");
-        outcome.lines(phases).forEach(this::print);
+        outcome.lines(phases, counters.openMillis().avg() / 1e3).forEach(this::print);
         print("output: " + folder.path());
         return exitCode(config, outcome);
       } finally {
@@ -73,28 +75,31 @@ final class GenerateCommand implements Callable<Integer> {
     return input;
   }
 
-  private Outcome generate(
-      Session session, JobConfig config, Weights weights, InputRows input, String path) {
-    Counters counters = Counters.register(session.spark().sparkContext());
-    PartitionTask task =
-        new PartitionTask(
-            weights,
-            new PartitionTask.Placement(
-                config.execution().device(), config.execution().usedSlots()),
-            config.input().prompting(),
-            config.defaults());
-    Dataset<Row> rows = new Generations(config, task, counters).of(input);
-    Progress progress =
-        new Progress(
-            spec.commandLine().getErr(), session.spark().sparkContext(), counters, input.count());
+  private static PartitionTask task(JobConfig config, Weights weights) {
+    return new PartitionTask(
+        weights,
+        new PartitionTask.Placement(config.execution().device(), config.execution().usedSlots()),
+        config.input().prompting(),
+        config.defaults());
+  }
+
+  private void write(Generations generations, InputRows input, String path) {
+    SparkContext spark = input.rows().sparkSession().sparkContext();
+    PrintWriter err = spec.commandLine().getErr();
+    Progress progress = new Progress(err, spark, generations.counters(), input.count());
     try (progress) {
-      rows.write()
+      generations
+          .of(input)
+          .write()
           .mode("append") // the folder is there, and holds nothing but the fingerprint
-          .format(config.output().format().toString())
+          .format(generations.config().output().format().toString())
           .option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
           .option("ignoreNullFields", "false")
           .save(path);
     }
+  }
+
+  private static Outcome count(Session session, JobConfig config, InputRows input, String path) {
     Outcome outcome = Outcome.read(session.spark(), path, config.output());
     if (outcome.rows().total() != input.count()) {
       throw new IllegalStateException(
@@ -114,13 +119,11 @@ final class GenerateCommand implements Callable<Integer> {
     if (outcome.rows().errorFraction() <= allowed) {
       return Main.OK;
     }
-    spec.commandLine()
-        .getErr()
-        .printf(
-            "quamba generate: %d of %d rows are errors, at most a share of %s is allowed"
-                + " (--max-error-fraction)%n",
-            outcome.rows().errors(), outcome.rows().total(), allowed);
-    spec.commandLine().getErr().flush();
+    PrintWriter err = spec.commandLine().getErr();
+    err.printf(
+        "%s: %d of %d rows are errors, at most a share of %s is allowed (--max-error-fraction)%n",
+        spec.qualifiedName(), outcome.rows().errors(), outcome.rows().total(), allowed);
+    err.flush();
     return Main.TOO_MANY_ERRORS;
   }
 }

@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.StreamSupport;
@@ -75,13 +74,18 @@ final class JsonLines {
       return ByteBuffer.wrap(text.getBytes(), 0, text.getLength());
     }
 
-    Row row(List<String> texts, Optional<String> key) {
+    /**
+     * The line as a row.
+     *
+     * @param key the key's column, none if there is none
+     */
+    Row row(List<String> texts, List<String> key) {
       Problem problem = json.problem() == null && !unicode ? Problem.INVALID_TEXT : json.problem();
       SourceRow source =
           new SourceRow(
               place,
               problem,
-              key.map(this::cell).orElse(null),
+              key.isEmpty() ? null : cell(key.get(0)),
               texts.stream().map(this::cell).toList(),
               json.only(SourceRow.OPTIONS));
       return RowFactory.create(json.object(), source.toRow());
@@ -116,7 +120,7 @@ final class JsonLines {
     JavaRDD<Line> lines = lines(session, input.paths());
     Survey survey = lines.aggregate(new Survey(), Survey::add, Survey::add);
     List<String> texts = input.prompting().columns();
-    Optional<String> key = input.key();
+    List<String> key = input.key().stream().toList(); // an Optional does not travel
     StructType columns =
         survey.rows == 0 ? InputRows.unknownColumns(input) : infer(spark, lines, survey.names);
     requireColumns(columns, input);

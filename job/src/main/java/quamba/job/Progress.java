@@ -79,8 +79,8 @@ final class Progress extends SparkListener implements AutoCloseable {
 
   private String line() {
     double seconds = (System.nanoTime() - startNanos) / 1e9;
-    long errors = count(counters.errors());
-    long done = count(counters.ok()) + count(counters.truncated()) + errors;
+    long errors = count(counters.rows().errors());
+    long done = count(counters.rows().ok()) + count(counters.rows().truncated()) + errors;
     long tokens = count(counters.promptTokens()) + count(counters.generatedTokens());
     String eta =
         done == 0 ? "unknown" : "%.0f s".formatted(seconds / done * Math.max(0, rows - done));

@@ -2,8 +2,8 @@ package quamba.job;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 import picocli.CommandLine;
 
 /**
@@ -23,9 +23,11 @@ record JobRun(int exitCode, String out, String err) {
     return new JobRun(exitCode, out.toString(), err.toString());
   }
 
-  /** {@code generate} with the demo's model. */
-  static JobRun generate(String... flags) {
-    List<String> model = List.of("generate", "--model", TestFiles.model().toString());
-    return of(Stream.concat(model.stream(), Stream.of(flags)).toArray(String[]::new));
+  /** {@code generate} with the small model. */
+  static JobRun generate(List<String> flags, String... more) {
+    List<String> arguments = new ArrayList<>(List.of("generate", "--model=" + TestFiles.model()));
+    arguments.addAll(flags);
+    arguments.addAll(List.of(more));
+    return of(arguments.toArray(new String[0]));
   }
 }

@@ -9,34 +9,43 @@ import quamba.udf.engine.Completion;
  * Named accumulators: what the stage page of Spark's UI and the progress line show. A task that is
  * run twice counts twice, so what a job reports at its end is counted in its output instead.
  *
- * @param ok rows whose generation ended by itself
- * @param truncated rows whose generation was ended by its limit of tokens
- * @param errors rows without a generation
+ * @param openMillis one count for each time that an executor opened a model
  */
 public record Counters(
-    LongAccumulator ok,
-    LongAccumulator truncated,
-    LongAccumulator errors,
+    Rows rows,
     LongAccumulator promptTokens,
-    LongAccumulator generatedTokens)
+    LongAccumulator generatedTokens,
+    LongAccumulator openMillis)
     implements Serializable {
+  /**
+   * Rows by what became of them.
+   *
+   * @param ok generations that ended by themselves
+   * @param truncated generations that were ended by their limit of tokens
+   */
+  public record Rows(LongAccumulator ok, LongAccumulator truncated, LongAccumulator errors)
+      implements Serializable {}
+
   /** New accumulators at zero. */
   public static Counters register(SparkContext spark) {
     return new Counters(
-        spark.longAccumulator("rows ok"),
-        spark.longAccumulator("rows truncated"),
-        spark.longAccumulator("rows with an error"),
+        new Rows(
+            spark.longAccumulator("rows ok"),
+            spark.longAccumulator("rows truncated"),
+            spark.longAccumulator("rows with an error")),
         spark.longAccumulator("prompt tokens"),
-        spark.longAccumulator("generated tokens"));
+        spark.longAccumulator("generated tokens"),
+        spark.longAccumulator("milliseconds to open the model"));
   }
 
   void count(Completion<?> completion) {
     if (completion instanceof Completion.Generated<?> generated) {
-      (generated.finish() == Completion.Finish.STOP ? ok : truncated).add(1);
+      boolean ended = generated.finish() == Completion.Finish.STOP;
+      (ended ? rows.ok() : rows.truncated()).add(1);
       promptTokens.add(generated.promptTokens());
       generatedTokens.add(generated.generatedTokens());
     } else {
-      errors.add(1);
+      rows.errors().add(1);
     }
   }
 }

@@ -5,9 +5,11 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.arrow.memory.BufferAllocator;
@@ -84,10 +86,16 @@ final class ExecutorModels implements AutoCloseable {
       entry.leases++;
     }
     unused.forEach(Entry::close);
+    long start = System.nanoTime();
     if (first) {
       open(entry, weights);
     }
-    return new Lease(this, entry, await(entry));
+    OpenModel model = await(entry);
+    OptionalLong openMillis =
+        first
+            ? OptionalLong.of(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start))
+            : OptionalLong.empty();
+    return new Lease(this, entry, model, openMillis);
   }
 
   /** Forgets failed models and idle ones on the key's device; those that can be closed. */
@@ -199,12 +207,19 @@ final class ExecutorModels implements AutoCloseable {
     private final ExecutorModels owner;
     private final Entry entry;
     private final OpenModel model;
+    private final OptionalLong openMillis;
     private final AtomicBoolean returned = new AtomicBoolean();
 
-    private Lease(ExecutorModels owner, Entry entry, OpenModel model) {
+    private Lease(ExecutorModels owner, Entry entry, OpenModel model, OptionalLong openMillis) {
       this.owner = owner;
       this.entry = entry;
       this.model = model;
+      this.openMillis = openMillis;
+    }
+
+    /** What opening the model took, if this lease did it. */
+    OptionalLong openMillis() {
+      return openMillis;
     }
 
     OpenModel model() {

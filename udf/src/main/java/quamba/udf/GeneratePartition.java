@@ -58,6 +58,7 @@ public final class GeneratePartition implements MapPartitionsFunction<Row, Row> 
         ExecutorModels.ofThisJvm().lease(task.weights(), device(context), task.placement().slots());
     // Spark runs these last first, also when the task fails or is killed.
     context.addTaskCompletionListener((TaskCompletionListener) over -> lease.close());
+    lease.openMillis().ifPresent(counters.openMillis()::add);
     RowRequests requests = new RowRequests(rows, task, lease.model(), context);
     Completions<RowRequests.Pending> completions = lease.model().engine().complete(requests);
     context.addTaskCompletionListener((TaskCompletionListener) over -> completions.close());
