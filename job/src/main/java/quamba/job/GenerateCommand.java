@@ -38,7 +38,7 @@ final class GenerateCommand implements Callable<Integer> {
       Weights weights =
           config.execution().weights() == Delivery.BROADCAST
               ? Weights.broadcast(origin, session.context())
-              : Weights.folder(origin);
+              : Weights.folder(origin, session.context());
       phases.end("weights");
       try {
         Fingerprint fingerprint = Fingerprint.of(config, weights, files);
@@ -54,7 +54,7 @@ final class GenerateCommand implements Callable<Integer> {
         Outcome outcome = count(session, config, input, folder.path());
         folder.finish();
         phases.end("generate");
-        outcome.lines(phases, counters.openMillis().avg() / 1e3).forEach(this::print);
+        outcome.lines(phases, counters).forEach(this::print);
         print("output: " + folder.path());
         return exitCode(config, outcome);
       } finally {

@@ -45,7 +45,8 @@ record InputRows(StructType columns, Dataset<Row> rows, long count, int partitio
     } catch (Exception e) {
       for (Throwable cause = e; cause != null; cause = cause.getCause()) {
         if (cause != e && isDamage(cause)) {
-          throw new IllegalArgumentException("--input: cannot be read: " + cause.getMessage(), e);
+          String reason = String.valueOf(cause.getMessage()).replaceAll("\\s+", " ");
+          throw new IllegalArgumentException("--input: cannot be read: " + reason, e);
         }
       }
       throw e;

@@ -1,11 +1,13 @@
 package quamba.job;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.apache.spark.sql.AnalysisException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 
@@ -38,7 +40,7 @@ public final class Main {
   /** The same without ending the process. */
   static int run(CommandLine line, String... args) {
     line.setParameterExceptionHandler(
-        (e, arguments) -> refused(e.getCommandLine(), e.getMessage() + " (see --help)"));
+        (e, arguments) -> refused(e.getCommandLine(), usage(e) + " (see --help)"));
     line.setExecutionExceptionHandler((e, command, parsed) -> failed(command, e));
     return line.execute(args);
   }
@@ -57,6 +59,12 @@ public final class Main {
     line.setUsageHelpWidth(100);
     line.setUsageHelpLongOptionsMaxWidth(32);
     return line;
+  }
+
+  /** A flag that is misspelt is missing too, but it is the misspelt one that tells. */
+  private static String usage(ParameterException refusal) {
+    List<String> unknown = refusal.getCommandLine().getUnmatchedArguments();
+    return unknown.isEmpty() ? refusal.getMessage() : "unknown: " + String.join(" ", unknown);
   }
 
   private static int refused(CommandLine command, String message) {

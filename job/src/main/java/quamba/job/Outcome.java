@@ -13,6 +13,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
+import quamba.udf.Counters;
 import quamba.udf.GeneratePartition;
 
 /**
@@ -58,18 +59,16 @@ record Outcome(Rows rows, long promptTokens, long generatedTokens) {
         counts.isNullAt(4) ? 0 : counts.getLong(4));
   }
 
-  /**
-   * For the end of a job.
-   *
-   * @param openSeconds that an executor took, on average, to open the model
-   */
-  List<String> lines(Phases phases, double openSeconds) {
+  /** For the end of a job. */
+  List<String> lines(Phases phases, Counters counters) {
+    double opened = Math.max(1, counters.openMillis().count()); // executors, as a rule
     double seconds = phases.seconds("generate");
     return List.of(
         "rows: %d ok, %d truncated, %d errors"
             .formatted(rows.ok(), rows.truncated(), rows.errors()),
         "tokens: %d prompt, %d generated, %.1f a second"
             .formatted(promptTokens, generatedTokens, (promptTokens + generatedTokens) / seconds),
-        "seconds: %s (of them %.1f to open the model)".formatted(phases, openSeconds));
+        "seconds: %s (of them %.1f to open the model)"
+            .formatted(phases, counters.openMillis().sum() / 1e3 / opened));
   }
 }

@@ -37,6 +37,9 @@ import quamba.udf.SourceRow.Problem;
 
 /** Files that have columns of their own: Parquet, and CSV with a header. */
 final class Tables {
+  /** Spark would take a quoted empty text for the empty null value. No file has this. */
+  private static final String NO_VALUE = "\u0000";
+
   private static final String FILE = "file";
   private static final String PROBLEM = "problem";
   private static final String POSITION = "position";
@@ -77,6 +80,7 @@ final class Tables {
             .option("multiLine", "true")
             .option("quote", "\"")
             .option("escape", "\"")
+            .option("nullValue", NO_VALUE)
             .option("enforceSchema", "false"); // files with other headers are refused
     StructType found = reader.csv(paths).schema();
     StructType columns = found.isEmpty() ? InputRows.unknownColumns(input) : found;

@@ -11,6 +11,7 @@ record LocalSession(SparkSession spark) implements AutoCloseable {
             .master("local[" + threads + "]")
             .config("spark.plugins", ModelPlugin.class.getName())
             .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "4")
             .config("spark.sql.warehouse.dir", "target/warehouse")
             .getOrCreate());
   }

@@ -18,22 +18,29 @@ import quamba.udf.tokenizer.HuggingFaceTokenizer;
 import quamba.udf.tokenizer.Tokenizer;
 
 /**
- * A model on its way to executors: its two texts travel with the task, its tensors as broadcast
- * pieces or by a path that every executor can see. The same model has the same {@link #id} either
- * way, and what an executor reads is checked against it.
+ * A model on its way to executors: its two texts are broadcast, its tensors too, in pieces, or
+ * found by a path that every executor can see. The same model has the same {@link #id} either way,
+ * and what an executor reads is checked against it.
  *
  * @param name of the model's folder
  * @param id SHA-256 of everything in the model, in hexadecimal digits
- * @param config the text of {@code config.json}
- * @param tokenizer the text of {@code tokenizer.json}
+ * @param texts the two texts
  * @param tensors where the tensors are
  */
-public record Weights(String name, String id, String config, String tokenizer, Tensors tensors)
+public record Weights(String name, String id, Broadcast<Texts> texts, Tensors tensors)
     implements Serializable {
   /** Spark copies a broadcast object in one go, so none is larger than this. */
   static final int PIECE_BYTES = 64 << 20;
 
   private static final String TOKENIZER = "tokenizer.json";
+
+  /**
+   * The texts of a model.
+   *
+   * @param config {@code config.json}
+   * @param tokenizer {@code tokenizer.json}
+   */
+  record Texts(String config, String tokenizer) implements Serializable {}
 
   /** Where an executor finds the tensors. */
   sealed interface Tensors extends Serializable {
@@ -84,13 +91,12 @@ public record Weights(String name, String id, String config, String tokenizer, T
       }
     }
 
-    private Weights weights(Tensors tensors) {
+    private Weights weights(JavaSparkContext spark, Tensors tensors) {
       String config = checkpoint.config();
       return new Weights(
           folder.toAbsolutePath().normalize().getFileName().toString(),
           tensors.layout().id(config, tokenizer),
-          config,
-          tokenizer,
+          spark.broadcast(new Texts(config, tokenizer)),
           tensors);
     }
 
@@ -110,18 +116,23 @@ public record Weights(String name, String id, String config, String tokenizer, T
     WeightsLayout layout =
         WeightsLayout.cut(
             origin.checkpoint(), pieceBytes, piece -> pieces.add(spark.broadcast(piece)));
-    return origin.weights(new Pieces(layout, List.copyOf(pieces)));
+    return origin.weights(spark, new Pieces(layout, List.copyOf(pieces)));
   }
 
   /** Reads the checkpoint once, on the driver, for its digests; executors open the folder. */
-  public static Weights folder(Origin origin) {
+  public static Weights folder(Origin origin, JavaSparkContext spark) {
     WeightsLayout layout = WeightsLayout.cut(origin.checkpoint(), PIECE_BYTES, piece -> {});
-    return origin.weights(new Folder(layout, origin.folder().toAbsolutePath().toString()));
+    return origin.weights(spark, new Folder(layout, origin.folder().toAbsolutePath().toString()));
+  }
+
+  /** The text of {@code config.json}. */
+  String config() {
+    return texts.value().config();
   }
 
   /** Opens the tokenizer. */
   Tokenizer openTokenizer() {
-    return HuggingFaceTokenizer.open(bytes(tokenizer));
+    return HuggingFaceTokenizer.open(bytes(texts.value().tokenizer()));
   }
 
   private static byte[] bytes(String text) {
@@ -143,14 +154,14 @@ public record Weights(String name, String id, String config, String tokenizer, T
       return openFolder(folder);
     }
     Pieces broadcast = (Pieces) tensors;
-    PieceReader reader = new PieceReader(config, broadcast.layout(), broadcast.pieces());
+    PieceReader reader = new PieceReader(config(), broadcast.layout(), broadcast.pieces());
     return new Opened(reader, reader::close);
   }
 
   private Opened openFolder(Folder folder) {
     Checkpoint checkpoint = Checkpoint.open(Path.of(folder.path()));
     WeightsLayout found = WeightsLayout.cut(checkpoint, folder.layout().pieceBytes(), piece -> {});
-    String foundId = found.id(checkpoint.config(), tokenizer);
+    String foundId = found.id(checkpoint.config(), texts.value().tokenizer());
     if (!foundId.equals(id)) {
       checkpoint.close();
       throw new InvalidCheckpointException(
@@ -160,8 +171,9 @@ public record Weights(String name, String id, String config, String tokenizer, T
     return new Opened(checkpoint, checkpoint::close);
   }
 
-  /** On the driver, when no task needs them any more: frees the broadcast pieces. */
+  /** On the driver, when no task needs them any more: frees what was broadcast. */
   public void release() {
+    texts.destroy();
     if (tensors instanceof Pieces broadcast) {
       broadcast.pieces().forEach(Broadcast::destroy);
     }
