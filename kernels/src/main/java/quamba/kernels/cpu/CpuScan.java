@@ -1,7 +1,6 @@
 package quamba.kernels.cpu;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import quamba.kernels.Scan;
 
 /** The recurrence: chooses its form. */
@@ -24,14 +23,10 @@ final class CpuScan {
 
   /** {@code clamp(softplus(raw + bias))}. */
   static FloatVector step(FloatVector raw, FloatVector bias, Scan.Limit limit) {
-    FloatVector dt = Exponential.softplus(raw.add(bias));
-    dt = dt.blend(limit.min(), dt.compare(VectorOperators.LT, limit.min()));
-    return dt.blend(limit.max(), dt.compare(VectorOperators.GT, limit.max()));
+    return Exponential.softplus(raw.add(bias)).max(limit.min()).min(limit.max());
   }
 
   static float step(float raw, float bias, Scan.Limit limit) {
-    float dt = Exponential.softplus(raw + bias);
-    dt = dt < limit.min() ? limit.min() : dt;
-    return dt > limit.max() ? limit.max() : dt;
+    return Math.min(limit.max(), Math.max(limit.min(), Exponential.softplus(raw + bias)));
   }
 }
