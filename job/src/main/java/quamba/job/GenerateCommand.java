@@ -1,0 +1,126 @@
+package quamba.job;
+
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+import quamba.job.JobConfig.Delivery;
+import quamba.udf.Counters;
+import quamba.udf.PartitionTask;
+import quamba.udf.Weights;
+
+/** Prompts in, the same rows with generations out. */
+@Command(
+    name = "generate",
+    description = "Adds a generation to every row of prompts.",
+    sortOptions = false)
+final class GenerateCommand implements Callable<Integer> {
+  @Mixin private GenerateFlags flags;
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws Exception {
+    JobConfig config = flags.config();
+    Phases phases = new Phases();
+    // The model is looked at first: that takes no cluster.
+    try (Weights.Origin origin = Weights.Origin.open(config.model());
+        Session session = Session.open()) {
+      Configuration hadoop = session.context().hadoopConfiguration();
+      InputFiles files = InputFiles.list(hadoop, config.input().paths());
+      OutputFolder folder = new OutputFolder(hadoop, config.output().path());
+      folder.requireOurs(files);
+      phases.end("start-up");
+      Weights weights =
+          config.execution().weights() == Delivery.BROADCAST
+              ? Weights.broadcast(origin, session.context())
+              : Weights.folder(origin);
+      phases.end("weights");
+      try {
+        Fingerprint fingerprint = Fingerprint.of(config, weights, files);
+        if (folder.isComplete(fingerprint, config.output().writing())) {
+          print("output: " + folder.path() + ": already complete, nothing done");
+          return exitCode(config, Outcome.read(session.spark(), folder.path(), config.output()));
+        }
+        InputRows input = read(session, config);
+        phases.end("input");
+        folder.begin(fingerprint);
+        Outcome outcome = generate(session, config, weights, input, folder.path());
+        folder.finish();
+        phases.end("generate");
+        outcome.lines(phases).forEach(this::print);
+        print("output: " + folder.path());
+        return exitCode(config, outcome);
+      } finally {
+        weights.release();
+      }
+    }
+  }
+
+  private static InputRows read(Session session, JobConfig config) throws Exception {
+    InputRows input = InputRows.read(session, config.input());
+    List<String> names = List.of(input.columns().fieldNames());
+    for (String added : config.output().columns()) {
+      if (names.contains(added)) {
+        throw new IllegalArgumentException(
+            "--output-column: the input has a column '%s' already".formatted(added));
+      }
+    }
+    return input;
+  }
+
+  private Outcome generate(
+      Session session, JobConfig config, Weights weights, InputRows input, String path) {
+    Counters counters = Counters.register(session.spark().sparkContext());
+    PartitionTask task =
+        new PartitionTask(
+            weights,
+            new PartitionTask.Placement(
+                config.execution().device(), config.execution().usedSlots()),
+            config.input().prompting(),
+            config.defaults());
+    Dataset<Row> rows = new Generations(config, task, counters).of(input);
+    Progress progress =
+        new Progress(
+            spec.commandLine().getErr(), session.spark().sparkContext(), counters, input.count());
+    try (progress) {
+      rows.write()
+          .mode("append") // the folder is there, and holds nothing but the fingerprint
+          .format(config.output().format().toString())
+          .option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+          .option("ignoreNullFields", "false")
+          .save(path);
+    }
+    Outcome outcome = Outcome.read(session.spark(), path, config.output());
+    if (outcome.rows().total() != input.count()) {
+      throw new IllegalStateException(
+          "rows in and rows out differ: %d in the input, %d in %s"
+              .formatted(input.count(), outcome.rows().total(), path));
+    }
+    return outcome;
+  }
+
+  private void print(String line) {
+    spec.commandLine().getOut().println(line);
+    spec.commandLine().getOut().flush();
+  }
+
+  private int exitCode(JobConfig config, Outcome outcome) {
+    double allowed = config.output().writing().maxErrorFraction();
+    if (outcome.rows().errorFraction() <= allowed) {
+      return Main.OK;
+    }
+    spec.commandLine()
+        .getErr()
+        .printf(
+            "quamba generate: %d of %d rows are errors, at most a share of %s is allowed"
+                + " (--max-error-fraction)%n",
+            outcome.rows().errors(), outcome.rows().total(), allowed);
+    spec.commandLine().getErr().flush();
+    return Main.TOO_MANY_ERRORS;
+  }
+}
