@@ -67,8 +67,9 @@ final class Tables {
   }
 
   /**
-   * All columns are text, as it stands in the file. Within quotes lines may end and quotes are
-   * doubled; a row with more or fewer fields than the header is an error row.
+   * All columns are text. Within quotes lines may end, which reads as {@code \n} however the file
+   * ends its lines, and quotes are doubled; a row with more or fewer fields than the header is an
+   * error row.
    */
   static InputRows csv(Session session, JobConfig.Input input) {
     String[] paths = input.paths().toArray(new String[0]);

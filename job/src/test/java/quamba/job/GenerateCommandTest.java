@@ -189,7 +189,7 @@ class GenerateCommandTest {
         classes(rows));
     for (JsonNode row : rows) {
       if (row.get("id").asText().equals("007")) {
-        assertEquals("He said \"hi,\nthere\"\r\n", row.get("prompt").asText());
+        assertEquals("He said \"hi,\nthere\"\n", row.get("prompt").asText());
         assertTrue(row.has("stop") && row.get("stop").isNull());
       }
     }
