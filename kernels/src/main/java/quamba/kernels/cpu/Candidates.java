@@ -14,6 +14,8 @@ final class Candidates {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = SPECIES.length();
 
+  private static final IntVector ALL_BITS = IntVector.broadcast(IntVector.SPECIES_PREFERRED, -1);
+
   /** The widest search below the greatest logit before all are taken. */
   private static final float WIDEST = 1024;
 
@@ -223,7 +225,9 @@ final class Candidates {
       FloatVector difference = FloatVector.fromArray(SPECIES, logits, i).sub(bound);
       IntVector below = difference.reinterpretAsInts().lanewise(VectorOperators.ASHR, 31);
       IntVector weight = FloatVector.fromArray(SPECIES, weights, i).reinterpretAsInts();
-      sums = sums.add(weight.lanewise(VectorOperators.AND_NOT, below).reinterpretAsFloats());
+      IntVector kept =
+          weight.lanewise(VectorOperators.AND, below.lanewise(VectorOperators.XOR, ALL_BITS));
+      sums = sums.add(kept.reinterpretAsFloats());
     }
     float sum = sums.reduceLanes(VectorOperators.ADD);
     for (; i < count; i++) {
