@@ -20,6 +20,8 @@ import quamba.udf.Weights;
     description = "Adds a generation to every row of prompts.",
     sortOptions = false)
 final class GenerateCommand implements Callable<Integer> {
+  private static final String GPUS = "spark.task.resource.gpu.amount";
+
   @Mixin private GenerateFlags flags;
   @Spec private CommandSpec spec;
 
@@ -30,6 +32,7 @@ final class GenerateCommand implements Callable<Integer> {
     // The model is looked at first: that takes no cluster.
     try (Weights.Origin origin = Weights.Origin.open(config.model());
         Session session = Session.open()) {
+      requireDevice(config, session);
       Configuration hadoop = session.context().hadoopConfiguration();
       InputFiles files = InputFiles.list(hadoop, config.input().paths());
       OutputFolder folder = new OutputFolder(hadoop, config.output().path());
@@ -60,6 +63,15 @@ final class GenerateCommand implements Callable<Integer> {
       } finally {
         weights.release();
       }
+    }
+  }
+
+  /** Asked for a GPU that Spark does not hand out, every task would fail in its turn. */
+  private static void requireDevice(JobConfig config, Session session) {
+    boolean gpus = session.context().getConf().contains(GPUS);
+    if (config.execution().device().equals("cuda") && !gpus) {
+      throw new IllegalArgumentException(
+          "--device cuda: expected a profile that gives GPUs to tasks, found no " + GPUS);
     }
   }
 

@@ -68,7 +68,7 @@ public final class Main {
   }
 
   private static int refused(CommandLine command, String message) {
-    String line = message.lines().findFirst().orElse(message);
+    String line = String.valueOf(message).lines().findFirst().orElse("");
     command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + line);
     command.getErr().flush();
     return REFUSED;

@@ -94,6 +94,8 @@ class RefusalTest {
         run(jsonl, "--prompt-column=prompt", "--key=k", "--output-column=g"),
         "--key: the input has no column 'k'");
     assertRefused(run(folder.resolve("nothing.jsonl"), "--prompt-column=prompt"), "found none at");
+    assertRefused(
+        run(jsonl, "--prompt-column=prompt", "--device=cuda"), "spark.task.resource.gpu.amount");
     Path table = folder.resolve("in.parquet");
     session.spark().sql("select 1 as id, 'a' as prompt").write().parquet(table.toString());
     assertRefused(
