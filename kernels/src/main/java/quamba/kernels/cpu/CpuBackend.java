@@ -110,14 +110,15 @@ public final class CpuBackend implements Backend {
   public void scan(
       Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out) {
     scan.run(
-        p,
-        CpuBatch.of(batch),
-        (CpuTensor) x,
-        (CpuTensor) dt,
-        (CpuTensor) b,
-        (CpuTensor) c,
-        (CpuTensor) state,
-        (CpuTensor) out);
+        new ScanCall(
+            p,
+            CpuBatch.of(batch),
+            (CpuTensor) x,
+            (CpuTensor) dt,
+            (CpuTensor) b,
+            (CpuTensor) c,
+            (CpuTensor) state,
+            (CpuTensor) out));
   }
 
   @Override

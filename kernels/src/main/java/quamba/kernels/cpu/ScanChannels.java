@@ -15,161 +15,119 @@ final class ScanChannels {
   private static final int LANES = SPECIES.length();
 
   private final CpuThreads threads;
-  private float[] scratch = new float[0]; // (threads, stateDim, LANES): a of the block
+  private final float[] steps; // (threads, LANES) dt of a token's block
+  private float[] decays = new float[0]; // (threads, stateDim, LANES) a of the block
 
   ScanChannels(CpuThreads threads) {
     this.threads = threads;
+    this.steps = new float[threads.count() * LANES];
   }
 
-  void run(
-      Scan p,
-      CpuBatch batch,
-      CpuTensor x,
-      CpuTensor dt,
-      CpuTensor b,
-      CpuTensor c,
-      CpuTensor state,
-      CpuTensor out) {
-    int heads = p.dims().heads();
-    int stateDim = p.dims().stateDim();
-    if (scratch.length < threads.count() * stateDim * LANES) {
-      scratch = new float[threads.count() * stateDim * LANES];
+  void run(ScanCall call) {
+    int heads = call.p().dims().heads();
+    int stateDim = call.p().dims().stateDim();
+    if (decays.length < threads.count() * stateDim * LANES) {
+      decays = new float[threads.count() * stateDim * LANES];
     }
     threads.run(
         (heads + LANES - 1) / LANES,
         (part, thread) -> {
           int first = part * LANES;
           int count = Math.min(LANES, heads - first);
-          int aAt = thread * stateDim * LANES;
-          transpose((CpuTensor) p.a(), first, count, stateDim, aAt);
-          for (int row = 0; row < batch.rows(); row++) {
-            int stateAt = state.offset() + batch.slot(row) * state.stride() + first * stateDim;
-            if (batch.position(row) == 0) {
-              Arrays.fill(state.floats(), stateAt, stateAt + count * stateDim, 0);
-            }
-            for (int token = batch.start(row); token < batch.start(row + 1); token++) {
-              int bAt = b.offset() + token * b.stride();
-              int cAt = c.offset() + token * c.stride();
-              if (count == LANES) {
-                block(
-                    p,
-                    token,
-                    first,
-                    x,
-                    dt,
-                    b.floats(),
-                    bAt,
-                    c.floats(),
-                    cAt,
-                    state.floats(),
-                    stateAt,
-                    out,
-                    aAt);
-              } else {
-                for (int lane = 0; lane < count; lane++) {
-                  channel(
-                      p,
-                      token,
-                      first + lane,
-                      x,
-                      dt,
-                      b.floats(),
-                      bAt,
-                      c.floats(),
-                      cAt,
-                      state.floats(),
-                      stateAt + lane,
-                      count,
-                      out,
-                      aAt + lane);
-                }
-              }
-            }
+          transpose((CpuTensor) call.p().a(), first, count, thread * stateDim * LANES);
+          for (int row = 0; row < call.batch().rows(); row++) {
+            row(call, row, first, count, thread);
           }
         });
   }
 
-  private void transpose(CpuTensor a, int first, int count, int stateDim, int at) {
+  private void transpose(CpuTensor a, int first, int count, int at) {
+    int stateDim = a.shape().dim(1);
     for (int lane = 0; lane < count; lane++) {
       int from = a.offset() + (first + lane) * a.stride();
       for (int n = 0; n < stateDim; n++) {
-        scratch[at + n * LANES + lane] = a.floats()[from + n];
+        decays[at + n * LANES + lane] = a.floats()[from + n];
       }
     }
   }
 
-  private void block(
-      Scan p,
-      int token,
-      int first,
-      CpuTensor x,
-      CpuTensor dt,
-      float[] b,
-      int bAt,
-      float[] c,
-      int cAt,
-      float[] s,
-      int sAt,
-      CpuTensor out,
-      int aAt) {
-    CpuTensor bias = (CpuTensor) p.dtBias();
-    CpuTensor skip = (CpuTensor) p.skip();
-    FloatVector step =
-        CpuScan.step(
-            FloatVector.fromArray(SPECIES, dt.floats(), dt.offset() + token * dt.stride() + first),
-            FloatVector.fromArray(SPECIES, bias.floats(), bias.offset() + first),
-            p.limit());
-    FloatVector value =
-        FloatVector.fromArray(SPECIES, x.floats(), x.offset() + token * x.stride() + first);
-    FloatVector scaled = value.mul(step);
-    FloatVector y = FloatVector.zero(SPECIES);
-    int stateDim = p.dims().stateDim();
-    for (int n = 0; n < stateDim; n++) {
-      FloatVector a = FloatVector.fromArray(SPECIES, scratch, aAt + n * LANES);
-      FloatVector old = FloatVector.fromArray(SPECIES, s, sAt + n * LANES);
-      FloatVector next =
-          scaled.fma(
-              FloatVector.broadcast(SPECIES, b[bAt + n]), old.mul(Exponential.exp(step.mul(a))));
-      next.intoArray(s, sAt + n * LANES);
-      y = next.fma(FloatVector.broadcast(SPECIES, c[cAt + n]), y);
+  private void row(ScanCall call, int row, int first, int count, int thread) {
+    int stateDim = call.p().dims().stateDim();
+    int stateAt = call.slotAt(row) + first * stateDim;
+    if (call.batch().position(row) == 0) {
+      Arrays.fill(call.state().floats(), stateAt, stateAt + count * stateDim, 0);
     }
-    value
-        .fma(FloatVector.fromArray(SPECIES, skip.floats(), skip.offset() + first), y)
-        .intoArray(out.floats(), out.offset() + token * out.stride() + first);
+    int decaysAt = thread * stateDim * LANES;
+    int end = call.batch().start(row + 1);
+    for (int token = call.batch().start(row); token < end; token++) {
+      if (count == LANES) {
+        step(call, token, first, thread * LANES);
+        block(call, token, first, stateAt, decaysAt, thread * LANES);
+      } else {
+        for (int lane = 0; lane < count; lane++) {
+          channel(call, token, first + lane, stateAt + lane, count, decaysAt + lane);
+        }
+      }
+    }
   }
 
+  private void step(ScanCall call, int token, int first, int at) {
+    CpuTensor bias = (CpuTensor) call.p().dtBias();
+    int dtAt = call.dt().offset() + token * call.dt().stride() + first;
+    CpuScan.step(
+            FloatVector.fromArray(SPECIES, call.dt().floats(), dtAt),
+            FloatVector.fromArray(SPECIES, bias.floats(), bias.offset() + first),
+            call.p().limit())
+        .intoArray(steps, at);
+  }
+
+  private void block(ScanCall call, int token, int first, int stateAt, int decaysAt, int stepAt) {
+    int stateDim = call.p().dims().stateDim();
+    float[] s = call.state().floats();
+    float[] a = decays;
+    float[] b = call.b().floats();
+    int bAt = call.b().offset() + token * call.b().stride();
+    float[] c = call.c().floats();
+    int cAt = call.c().offset() + token * call.c().stride();
+    float[] x = call.x().floats();
+    int xAt = call.x().offset() + token * call.x().stride() + first;
+    FloatVector step = FloatVector.fromArray(SPECIES, steps, stepAt);
+    FloatVector scaled = FloatVector.fromArray(SPECIES, x, xAt).mul(step);
+    FloatVector y = FloatVector.zero(SPECIES);
+    for (int n = 0; n < stateDim; n++) {
+      FloatVector power = step.mul(FloatVector.fromArray(SPECIES, a, decaysAt + n * LANES));
+      FloatVector old = FloatVector.fromArray(SPECIES, s, stateAt + n * LANES);
+      FloatVector next = old.mul(Exponential.exp(power));
+      next = scaled.fma(FloatVector.broadcast(SPECIES, b[bAt + n]), next);
+      next.intoArray(s, stateAt + n * LANES);
+      y = next.fma(FloatVector.broadcast(SPECIES, c[cAt + n]), y);
+    }
+    CpuTensor skip = (CpuTensor) call.p().skip();
+    FloatVector.fromArray(SPECIES, x, xAt)
+        .fma(FloatVector.fromArray(SPECIES, skip.floats(), skip.offset() + first), y)
+        .intoArray(call.out().floats(), call.out().offset() + token * call.out().stride() + first);
+  }
+
+  /** One channel of a block that fills no vector; its state lies {@code stride} apart. */
   private void channel(
-      Scan p,
-      int token,
-      int channel,
-      CpuTensor x,
-      CpuTensor dt,
-      float[] b,
-      int bAt,
-      float[] c,
-      int cAt,
-      float[] s,
-      int sAt,
-      int sStride,
-      CpuTensor out,
-      int aAt) {
+      ScanCall call, int token, int channel, int stateAt, int stride, int decaysAt) {
+    Scan p = call.p();
     CpuTensor bias = (CpuTensor) p.dtBias();
-    CpuTensor skip = (CpuTensor) p.skip();
-    float step =
-        CpuScan.step(
-            dt.floats()[dt.offset() + token * dt.stride() + channel],
-            bias.floats()[bias.offset() + channel],
-            p.limit());
-    float value = x.floats()[x.offset() + token * x.stride() + channel];
-    float scaled = value * step;
+    float raw = call.dt().floats()[call.dt().offset() + token * call.dt().stride() + channel];
+    float step = CpuScan.step(raw, bias.floats()[bias.offset() + channel], p.limit());
+    float x = call.x().floats()[call.x().offset() + token * call.x().stride() + channel];
+    float scaled = x * step;
+    float[] s = call.state().floats();
+    int bAt = call.b().offset() + token * call.b().stride();
+    int cAt = call.c().offset() + token * call.c().stride();
     float y = 0;
     for (int n = 0; n < p.dims().stateDim(); n++) {
-      int at = sAt + n * sStride;
-      float decay = Exponential.exp(step * scratch[aAt + n * LANES]);
-      s[at] = Math.fma(scaled, b[bAt + n], s[at] * decay);
-      y = Math.fma(s[at], c[cAt + n], y);
+      int at = stateAt + n * stride;
+      float decay = Exponential.exp(step * decays[decaysAt + n * LANES]);
+      s[at] = Math.fma(scaled, call.b().floats()[bAt + n], s[at] * decay);
+      y = Math.fma(s[at], call.c().floats()[cAt + n], y);
     }
-    out.floats()[out.offset() + token * out.stride() + channel] =
-        Math.fma(value, skip.floats()[skip.offset() + channel], y);
+    call.out().floats()[call.out().offset() + token * call.out().stride() + channel] =
+        Math.fma(x, call.skip(channel), y);
   }
 }

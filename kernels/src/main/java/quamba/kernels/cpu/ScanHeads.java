@@ -6,9 +6,10 @@ import jdk.incubator.vector.VectorSpecies;
 import quamba.kernels.Scan;
 
 /**
- * The recurrence with one {@code a} a head (Mamba2). Parts are heads of a row. Within a slot the
- * state lies as (heads, stateDim, headDim), so that lanes are channels and y needs no sum across
- * lanes: it is summed over stateDim from first to last, for one token and for many alike.
+ * The recurrence with one {@code a} a head (Mamba2). Parts are heads of a row. Lanes are channels,
+ * so that y needs no sum across lanes: it is summed over stateDim from first to last, for one token
+ * and for many alike. Within a slot the state lies as (heads, tiles, stateDim, channels of the
+ * tile), so that it streams.
  */
 final class ScanHeads {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -17,215 +18,156 @@ final class ScanHeads {
   /** Channels of one tile: two vectors. */
   private static final int WIDTH = 2 * LANES;
 
-  /** Tokens that a tile of the state stays in registers for. */
+  /** Tokens whose sums a thread holds at a time. */
   private static final int TOKENS = 64;
 
   /** State elements, times tokens, of one part: some ten microseconds. */
-  private static final int PART = 32_768;
-
-  /** Steps computed in one part. */
-  private static final int STEPS = 1024;
+  private static final long PART = 32_768;
 
   private final CpuThreads threads;
-  private final float[] sums; // (threads, TOKENS, WIDTH)
-  private float[] steps = new float[0]; // (tokens, heads) dt
-  private float[] decays = new float[0]; // (tokens, heads) exp(dt · a)
+  private final ScanSteps steps;
+  private final float[] sums; // (threads, TOKENS, WIDTH) y before skip
 
   ScanHeads(CpuThreads threads) {
     this.threads = threads;
+    this.steps = new ScanSteps(threads);
     this.sums = new float[threads.count() * TOKENS * WIDTH];
   }
 
-  void run(
-      Scan p,
-      CpuBatch batch,
-      CpuTensor x,
-      CpuTensor dt,
-      CpuTensor b,
-      CpuTensor c,
-      CpuTensor state,
-      CpuTensor out) {
-    int heads = p.dims().heads();
-    computeSteps(p, batch.tokens(), dt);
-    int size = p.dims().headDim() * p.dims().stateDim();
-    int tokensPerRow = Math.max(1, batch.tokens() / Math.max(1, batch.rows()));
-    long headWork = (long) size * tokensPerRow;
+  void run(ScanCall call) {
+    steps.compute(call);
+    int rows = call.batch().rows();
+    int heads = call.p().dims().heads();
+    long tokensPerRow = Math.max(1, call.batch().tokens() / Math.max(1, rows));
+    long headWork = tokensPerRow * call.p().dims().headDim() * call.p().dims().stateDim();
     int headsPerPart = (int) Math.max(1, Math.min(heads, PART / headWork));
     int partsPerRow = (heads + headsPerPart - 1) / headsPerPart;
     threads.run(
-        batch.rows() * partsPerRow,
+        rows * partsPerRow,
         (part, thread) -> {
-          int row = part / partsPerRow;
           int first = part % partsPerRow * headsPerPart;
           int end = Math.min(heads, first + headsPerPart);
           for (int head = first; head < end; head++) {
-            head(p, batch, row, head, x, b, c, state, out, thread);
+            head(call, part / partsPerRow, head, thread * TOKENS * WIDTH);
           }
         });
   }
 
-  private void computeSteps(Scan p, int tokens, CpuTensor dt) {
-    int heads = p.dims().heads();
-    if (steps.length < tokens * heads) {
-      steps = new float[tokens * heads];
-      decays = new float[tokens * heads];
-    }
-    int tokensPerPart = Math.max(1, STEPS / heads);
-    threads.run(
-        (tokens + tokensPerPart - 1) / tokensPerPart,
-        (part, thread) -> {
-          int end = Math.min(tokens, (part + 1) * tokensPerPart);
-          for (int token = part * tokensPerPart; token < end; token++) {
-            CpuScan.steps(p, dt, token, heads, steps, decays, token * heads);
-          }
-        });
-  }
-
-  private void head(
-      Scan p,
-      CpuBatch batch,
-      int row,
-      int head,
-      CpuTensor x,
-      CpuTensor b,
-      CpuTensor c,
-      CpuTensor state,
-      CpuTensor out,
-      int thread) {
-    Scan.Dims dims = p.dims();
+  private void head(ScanCall call, int row, int head, int sumsAt) {
+    Scan.Dims dims = call.p().dims();
     int headDim = dims.headDim();
     int stateDim = dims.stateDim();
-    int group = head / (dims.heads() / dims.groups());
-    float[] s = state.floats();
-    int stateAt = state.offset() + batch.slot(row) * state.stride() + head * headDim * stateDim;
-    if (batch.position(row) == 0) {
-      Arrays.fill(s, stateAt, stateAt + headDim * stateDim, 0);
+    int stateAt = call.slotAt(row) + head * headDim * stateDim;
+    if (call.batch().position(row) == 0) {
+      Arrays.fill(call.state().floats(), stateAt, stateAt + headDim * stateDim, 0);
     }
-    CpuTensor skips = (CpuTensor) p.skip();
-    float skip = skips.floats()[skips.offset() + head];
-    int sumsAt = thread * TOKENS * WIDTH;
-    for (int first = batch.start(row); first < batch.start(row + 1); first += TOKENS) {
-      int count = Math.min(TOKENS, batch.start(row + 1) - first);
-      int stepAt = first * dims.heads() + head;
-      int xAt = x.offset() + first * x.stride() + head * headDim;
-      int bAt = b.offset() + first * b.stride() + group * stateDim;
-      int cAt = c.offset() + first * c.stride() + group * stateDim;
-      int outAt = out.offset() + first * out.stride() + head * headDim;
+    int end = call.batch().start(row + 1);
+    for (int first = call.batch().start(row); first < end; first += TOKENS) {
+      int count = Math.min(TOKENS, end - first);
       int channel = 0;
       for (; channel <= headDim - WIDTH; channel += WIDTH) {
-        Arrays.fill(sums, sumsAt, sumsAt + count * WIDTH, 0);
-        int n = 0;
-        for (; n <= stateDim - 4; n += 4) {
-          tile4(
-              count,
-              s,
-              stateAt + n * headDim + channel,
-              headDim,
-              x.floats(),
-              xAt + channel,
-              x.stride(),
-              b.floats(),
-              bAt + n,
-              b.stride(),
-              c.floats(),
-              cAt + n,
-              c.stride(),
-              stepAt,
-              dims.heads(),
-              sumsAt);
+        int tileAt = stateAt + channel * stateDim;
+        if (count == 1) {
+          step(call, first, head, channel, tileAt);
+        } else {
+          chunk(call, first, count, head, channel, tileAt, sumsAt);
         }
-        for (; n < stateDim; n++) {
-          tile1(
-              count,
-              s,
-              stateAt + n * headDim + channel,
-              x.floats(),
-              xAt + channel,
-              x.stride(),
-              b.floats(),
-              bAt + n,
-              b.stride(),
-              c.floats(),
-              cAt + n,
-              c.stride(),
-              stepAt,
-              dims.heads(),
-              sumsAt);
-        }
-        addSkip(
-            count,
-            skip,
-            x.floats(),
-            xAt + channel,
-            x.stride(),
-            out.floats(),
-            outAt + channel,
-            out.stride(),
-            sumsAt);
       }
-      for (; channel < headDim; channel++) {
-        channel(
-            count,
-            stateDim,
-            s,
-            stateAt + channel,
-            headDim,
-            x.floats(),
-            xAt + channel,
-            x.stride(),
-            b.floats(),
-            bAt,
-            b.stride(),
-            c.floats(),
-            cAt,
-            c.stride(),
-            stepAt,
-            dims.heads(),
-            skip,
-            out.floats(),
-            outAt + channel,
-            out.stride());
+      int left = headDim - channel;
+      for (int lane = 0; lane < left; lane++) {
+        int at = stateAt + channel * stateDim + lane;
+        channel(call, first, count, head, channel + lane, at, left);
       }
     }
   }
 
-  /** Four states by WIDTH channels over {@code count} tokens. */
-  private void tile4(
-      int count,
-      float[] s,
-      int sAt,
-      int sStride,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] b,
-      int bAt,
-      int bStride,
-      float[] c,
-      int cAt,
-      int cStride,
-      int stepAt,
-      int stepStride,
-      int sumsAt) {
-    int s0 = sAt;
-    int s1 = s0 + sStride;
-    int s2 = s1 + sStride;
-    int s3 = s2 + sStride;
-    FloatVector l0 = FloatVector.fromArray(SPECIES, s, s0);
-    FloatVector r0 = FloatVector.fromArray(SPECIES, s, s0 + LANES);
-    FloatVector l1 = FloatVector.fromArray(SPECIES, s, s1);
-    FloatVector r1 = FloatVector.fromArray(SPECIES, s, s1 + LANES);
-    FloatVector l2 = FloatVector.fromArray(SPECIES, s, s2);
-    FloatVector r2 = FloatVector.fromArray(SPECIES, s, s2 + LANES);
-    FloatVector l3 = FloatVector.fromArray(SPECIES, s, s3);
-    FloatVector r3 = FloatVector.fromArray(SPECIES, s, s3 + LANES);
+  /** One token of one tile: a single pass over its state. */
+  private void step(ScanCall call, int token, int head, int channel, int stateAt) {
+    Scan.Dims dims = call.p().dims();
+    int stateDim = dims.stateDim();
+    int groupAt = head / (dims.heads() / dims.groups()) * stateDim;
+    float[] s = call.state().floats();
+    float[] b = call.b().floats();
+    int bAt = call.b().offset() + token * call.b().stride() + groupAt;
+    float[] c = call.c().floats();
+    int cAt = call.c().offset() + token * call.c().stride() + groupAt;
+    float[] x = call.x().floats();
+    int xAt = call.x().offset() + token * call.x().stride() + head * dims.headDim() + channel;
+    float dt = steps.steps()[token * dims.heads() + head];
+    FloatVector decay = FloatVector.broadcast(SPECIES, steps.decays()[token * dims.heads() + head]);
+    FloatVector left = FloatVector.fromArray(SPECIES, x, xAt).mul(dt);
+    FloatVector right = FloatVector.fromArray(SPECIES, x, xAt + LANES).mul(dt);
+    FloatVector yLeft = FloatVector.zero(SPECIES);
+    FloatVector yRight = FloatVector.zero(SPECIES);
+    for (int n = 0; n < stateDim; n++) {
+      int at = stateAt + n * WIDTH;
+      FloatVector bn = FloatVector.broadcast(SPECIES, b[bAt + n]);
+      FloatVector cn = FloatVector.broadcast(SPECIES, c[cAt + n]);
+      FloatVector sLeft = FloatVector.fromArray(SPECIES, s, at).mul(decay);
+      FloatVector sRight = FloatVector.fromArray(SPECIES, s, at + LANES).mul(decay);
+      sLeft = left.fma(bn, sLeft);
+      sRight = right.fma(bn, sRight);
+      sLeft.intoArray(s, at);
+      sRight.intoArray(s, at + LANES);
+      yLeft = sLeft.fma(cn, yLeft);
+      yRight = sRight.fma(cn, yRight);
+    }
+    float[] out = call.out().floats();
+    int outAt = call.out().offset() + token * call.out().stride() + head * dims.headDim() + channel;
+    FloatVector skip = FloatVector.broadcast(SPECIES, call.skip(head));
+    FloatVector.fromArray(SPECIES, x, xAt).fma(skip, yLeft).intoArray(out, outAt);
+    FloatVector.fromArray(SPECIES, x, xAt + LANES).fma(skip, yRight).intoArray(out, outAt + LANES);
+  }
+
+  /** Some tokens of one tile: four rows of its state at a time stay in registers for all tokens. */
+  private void chunk(
+      ScanCall call, int first, int count, int head, int channel, int stateAt, int sumsAt) {
+    int stateDim = call.p().dims().stateDim();
+    Arrays.fill(sums, sumsAt, sumsAt + count * WIDTH, 0);
+    int n = 0;
+    for (; n <= stateDim - 4; n += 4) {
+      four(call, first, count, head, channel, n, stateAt + n * WIDTH, sumsAt);
+    }
+    for (; n < stateDim; n++) {
+      one(call, first, count, head, channel, n, stateAt + n * WIDTH, sumsAt);
+    }
+    addSkip(call, first, count, head, channel, sumsAt);
+  }
+
+  private void four(
+      ScanCall call, int first, int count, int head, int channel, int n, int at, int sumsAt) {
+    Scan.Dims dims = call.p().dims();
+    int heads = dims.heads();
+    int groupAt = head / (heads / dims.groups()) * dims.stateDim();
+    float[] b = call.b().floats();
+    int bStride = call.b().stride();
+    int bAt = call.b().offset() + first * bStride + groupAt + n;
+    float[] c = call.c().floats();
+    int cStride = call.c().stride();
+    int cAt = call.c().offset() + first * cStride + groupAt + n;
+    float[] x = call.x().floats();
+    int xStride = call.x().stride();
+    int xAt = call.x().offset() + first * xStride + head * dims.headDim() + channel;
+    float[] dts = steps.steps();
+    float[] decays = steps.decays();
+    int dtAt = first * heads + head;
+    float[] y = sums;
+    float[] s = call.state().floats();
+    FloatVector l0 = FloatVector.fromArray(SPECIES, s, at);
+    FloatVector r0 = FloatVector.fromArray(SPECIES, s, at + LANES);
+    FloatVector l1 = FloatVector.fromArray(SPECIES, s, at + WIDTH);
+    FloatVector r1 = FloatVector.fromArray(SPECIES, s, at + WIDTH + LANES);
+    FloatVector l2 = FloatVector.fromArray(SPECIES, s, at + 2 * WIDTH);
+    FloatVector r2 = FloatVector.fromArray(SPECIES, s, at + 2 * WIDTH + LANES);
+    FloatVector l3 = FloatVector.fromArray(SPECIES, s, at + 3 * WIDTH);
+    FloatVector r3 = FloatVector.fromArray(SPECIES, s, at + 3 * WIDTH + LANES);
     for (int t = 0; t < count; t++) {
-      FloatVector decay = FloatVector.broadcast(SPECIES, decays[stepAt + t * stepStride]);
-      FloatVector step = FloatVector.broadcast(SPECIES, steps[stepAt + t * stepStride]);
-      FloatVector xl = FloatVector.fromArray(SPECIES, x, xAt + t * xStride).mul(step);
-      FloatVector xr = FloatVector.fromArray(SPECIES, x, xAt + t * xStride + LANES).mul(step);
-      FloatVector yl = FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH);
-      FloatVector yr = FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH + LANES);
+      FloatVector decay = FloatVector.broadcast(SPECIES, decays[dtAt + t * heads]);
+      FloatVector dt = FloatVector.broadcast(SPECIES, dts[dtAt + t * heads]);
+      FloatVector xl = FloatVector.fromArray(SPECIES, x, xAt + t * xStride).mul(dt);
+      FloatVector xr = FloatVector.fromArray(SPECIES, x, xAt + t * xStride + LANES).mul(dt);
+      FloatVector yl = FloatVector.fromArray(SPECIES, y, sumsAt + t * WIDTH);
+      FloatVector yr = FloatVector.fromArray(SPECIES, y, sumsAt + t * WIDTH + LANES);
       FloatVector bn = FloatVector.broadcast(SPECIES, b[bAt + t * bStride]);
       FloatVector cn = FloatVector.broadcast(SPECIES, c[cAt + t * cStride]);
       l0 = xl.fma(bn, l0.mul(decay));
@@ -248,112 +190,85 @@ final class ScanHeads {
       cn = FloatVector.broadcast(SPECIES, c[cAt + t * cStride + 3]);
       l3 = xl.fma(bn, l3.mul(decay));
       r3 = xr.fma(bn, r3.mul(decay));
-      yl = l3.fma(cn, yl);
-      yr = r3.fma(cn, yr);
-      yl.intoArray(sums, sumsAt + t * WIDTH);
-      yr.intoArray(sums, sumsAt + t * WIDTH + LANES);
+      l3.fma(cn, yl).intoArray(y, sumsAt + t * WIDTH);
+      r3.fma(cn, yr).intoArray(y, sumsAt + t * WIDTH + LANES);
     }
-    l0.intoArray(s, s0);
-    r0.intoArray(s, s0 + LANES);
-    l1.intoArray(s, s1);
-    r1.intoArray(s, s1 + LANES);
-    l2.intoArray(s, s2);
-    r2.intoArray(s, s2 + LANES);
-    l3.intoArray(s, s3);
-    r3.intoArray(s, s3 + LANES);
+    l0.intoArray(s, at);
+    r0.intoArray(s, at + LANES);
+    l1.intoArray(s, at + WIDTH);
+    r1.intoArray(s, at + WIDTH + LANES);
+    l2.intoArray(s, at + 2 * WIDTH);
+    r2.intoArray(s, at + 2 * WIDTH + LANES);
+    l3.intoArray(s, at + 3 * WIDTH);
+    r3.intoArray(s, at + 3 * WIDTH + LANES);
   }
 
-  /** One state by WIDTH channels over {@code count} tokens. */
-  private void tile1(
-      int count,
-      float[] s,
-      int sAt,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] b,
-      int bAt,
-      int bStride,
-      float[] c,
-      int cAt,
-      int cStride,
-      int stepAt,
-      int stepStride,
-      int sumsAt) {
-    FloatVector l0 = FloatVector.fromArray(SPECIES, s, sAt);
-    FloatVector r0 = FloatVector.fromArray(SPECIES, s, sAt + LANES);
+  /** As {@link #four}, for what stateDim leaves over. */
+  private void one(
+      ScanCall call, int first, int count, int head, int channel, int n, int at, int sumsAt) {
+    Scan.Dims dims = call.p().dims();
+    int groupAt = head / (dims.heads() / dims.groups()) * dims.stateDim();
+    float[] s = call.state().floats();
+    FloatVector left = FloatVector.fromArray(SPECIES, s, at);
+    FloatVector right = FloatVector.fromArray(SPECIES, s, at + LANES);
     for (int t = 0; t < count; t++) {
-      FloatVector decay = FloatVector.broadcast(SPECIES, decays[stepAt + t * stepStride]);
-      FloatVector step = FloatVector.broadcast(SPECIES, steps[stepAt + t * stepStride]);
-      FloatVector xl = FloatVector.fromArray(SPECIES, x, xAt + t * xStride).mul(step);
-      FloatVector xr = FloatVector.fromArray(SPECIES, x, xAt + t * xStride + LANES).mul(step);
-      FloatVector yl = FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH);
-      FloatVector yr = FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH + LANES);
-      FloatVector bn = FloatVector.broadcast(SPECIES, b[bAt + t * bStride]);
-      FloatVector cn = FloatVector.broadcast(SPECIES, c[cAt + t * cStride]);
-      l0 = xl.fma(bn, l0.mul(decay));
-      r0 = xr.fma(bn, r0.mul(decay));
-      l0.fma(cn, yl).intoArray(sums, sumsAt + t * WIDTH);
-      r0.fma(cn, yr).intoArray(sums, sumsAt + t * WIDTH + LANES);
+      int token = first + t;
+      float dt = steps.steps()[token * dims.heads() + head];
+      float decay = steps.decays()[token * dims.heads() + head];
+      float bn = call.b().floats()[call.b().offset() + token * call.b().stride() + groupAt + n];
+      float cn = call.c().floats()[call.c().offset() + token * call.c().stride() + groupAt + n];
+      float[] x = call.x().floats();
+      int xAt = call.x().offset() + token * call.x().stride() + head * dims.headDim() + channel;
+      int y = sumsAt + t * WIDTH;
+      FloatVector b = FloatVector.broadcast(SPECIES, bn);
+      FloatVector c = FloatVector.broadcast(SPECIES, cn);
+      left = FloatVector.fromArray(SPECIES, x, xAt).mul(dt).fma(b, left.mul(decay));
+      right = FloatVector.fromArray(SPECIES, x, xAt + LANES).mul(dt).fma(b, right.mul(decay));
+      left.fma(c, FloatVector.fromArray(SPECIES, sums, y)).intoArray(sums, y);
+      right.fma(c, FloatVector.fromArray(SPECIES, sums, y + LANES)).intoArray(sums, y + LANES);
     }
-    l0.intoArray(s, sAt);
-    r0.intoArray(s, sAt + LANES);
+    left.intoArray(s, at);
+    right.intoArray(s, at + LANES);
   }
 
   /** {@code out = sums + skip · x}. */
-  private void addSkip(
-      int count,
-      float skip,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] out,
-      int outAt,
-      int outStride,
-      int sumsAt) {
-    FloatVector factor = FloatVector.broadcast(SPECIES, skip);
+  private void addSkip(ScanCall call, int first, int count, int head, int channel, int sumsAt) {
+    FloatVector skip = FloatVector.broadcast(SPECIES, call.skip(head));
+    int column = head * call.p().dims().headDim() + channel;
     for (int t = 0; t < count; t++) {
+      int xAt = call.x().offset() + (first + t) * call.x().stride() + column;
+      int outAt = call.out().offset() + (first + t) * call.out().stride() + column;
       for (int lane = 0; lane < WIDTH; lane += LANES) {
-        FloatVector.fromArray(SPECIES, x, xAt + t * xStride + lane)
-            .fma(factor, FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH + lane))
-            .intoArray(out, outAt + t * outStride + lane);
+        FloatVector.fromArray(SPECIES, call.x().floats(), xAt + lane)
+            .fma(skip, FloatVector.fromArray(SPECIES, sums, sumsAt + t * WIDTH + lane))
+            .intoArray(call.out().floats(), outAt + lane);
       }
     }
   }
 
-  /** One channel that fills no tile. */
+  /** One channel that fills no tile; its state lies {@code stride} apart. */
   private void channel(
-      int count,
-      int stateDim,
-      float[] s,
-      int sAt,
-      int sStride,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] b,
-      int bAt,
-      int bStride,
-      float[] c,
-      int cAt,
-      int cStride,
-      int stepAt,
-      int stepStride,
-      float skip,
-      float[] out,
-      int outAt,
-      int outStride) {
-    for (int t = 0; t < count; t++) {
-      float decay = decays[stepAt + t * stepStride];
-      float value = x[xAt + t * xStride];
-      float scaled = value * steps[stepAt + t * stepStride];
+      ScanCall call, int first, int count, int head, int channel, int stateAt, int stride) {
+    Scan.Dims dims = call.p().dims();
+    int groupAt = head / (dims.heads() / dims.groups()) * dims.stateDim();
+    int column = head * dims.headDim() + channel;
+    float[] s = call.state().floats();
+    float[] b = call.b().floats();
+    float[] c = call.c().floats();
+    for (int token = first; token < first + count; token++) {
+      float decay = steps.decays()[token * dims.heads() + head];
+      float x = call.x().floats()[call.x().offset() + token * call.x().stride() + column];
+      float scaled = x * steps.steps()[token * dims.heads() + head];
+      int bAt = call.b().offset() + token * call.b().stride() + groupAt;
+      int cAt = call.c().offset() + token * call.c().stride() + groupAt;
       float y = 0;
-      for (int n = 0; n < stateDim; n++) {
-        int at = sAt + n * sStride;
-        s[at] = Math.fma(scaled, b[bAt + t * bStride + n], s[at] * decay);
-        y = Math.fma(s[at], c[cAt + t * cStride + n], y);
+      for (int n = 0; n < dims.stateDim(); n++) {
+        int at = stateAt + n * stride;
+        s[at] = Math.fma(scaled, b[bAt + n], s[at] * decay);
+        y = Math.fma(s[at], c[cAt + n], y);
       }
-      out[outAt + t * outStride] = Math.fma(value, skip, y);
+      call.out().floats()[call.out().offset() + token * call.out().stride() + column] =
+          Math.fma(x, call.skip(head), y);
     }
   }
 }
