@@ -1,11 +1,16 @@
 package quamba.kernels.cuda;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import jcuda.driver.CUresult;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.DeviceFaultException;
 
 /** Turns the driver's result codes and what loading it throws into exceptions named by remedy. */
 final class CudaFaults {
+  private static final Pattern ATTEMPT =
+      Pattern.compile("^java\\.lang\\.UnsatisfiedLinkError: (.*)$", Pattern.MULTILINE);
+
   private CudaFaults() {}
 
   /**
@@ -51,10 +56,13 @@ final class CudaFaults {
     while (root.getCause() != null) {
       root = root.getCause();
     }
-    String reason =
-        String.valueOf(root.getMessage()).lines().map(String::strip).findFirst().orElse("");
-    return new BackendUnavailableException(
-        "no CUDA device: no driver could be loaded: " + reason, error);
+    // JCuda's message is a page; the loader's own words on the last attempt stand in it.
+    Matcher attempts = ATTEMPT.matcher(String.valueOf(root.getMessage()));
+    String reason = "JCuda's native part does not load";
+    while (attempts.find()) {
+      reason = attempts.group(1);
+    }
+    return new BackendUnavailableException("no CUDA device: " + reason, error);
   }
 
   private static String describe(int result, String what) {

@@ -85,6 +85,7 @@ enum CudaKernel {
 
   private final int threads;
   private final String signature;
+
   @SuppressWarnings("Immutable") // made by toList
   private final List<Parameter> parameters;
 

@@ -53,12 +53,17 @@ final class CudaFaultsTest {
   }
 
   @Test
-  void aMissingDriverKeepsItsCauseAndTellsTheDeepestReason() {
+  void aMissingDriverKeepsItsCauseAndTellsTheLastAttempt() {
+    String message =
+        """
+        Error while loading native library
+        java.lang.UnsatisfiedLinkError: no JCudaDriver in java.library.path
+        java.lang.UnsatisfiedLinkError: libcuda.so.1: cannot open shared object file
+        ---(end of nested stack traces)---""";
     LinkageError error = new NoClassDefFoundError("Could not initialize class");
-    error.initCause(new UnsatisfiedLinkError("libcuda.so.1: not found\nmore"));
+    error.initCause(new UnsatisfiedLinkError(message));
     BackendUnavailableException e = CudaFaults.unavailable(error);
-    assertEquals(
-        "no CUDA device: no driver could be loaded: libcuda.so.1: not found", e.getMessage());
+    assertEquals("no CUDA device: libcuda.so.1: cannot open shared object file", e.getMessage());
     assertSame(error, e.getCause());
   }
 }
