@@ -37,14 +37,15 @@ struct Cut {
 
 // One row's logits and how to read them.
 struct Scores {
-  const float* logits;
-  const signed char* seen;
+  const float* logits;      // (vocab), and padding behind it
+  const signed char* seen;  // (vocab)
   int vocab;
-  float penalty;
-  float greatest;
+  float penalty;   // 1 for none
+  float greatest;  // score
   float scale;  // 1 / temperature
 };
 
+// A score and where it was found.
 struct Greatest {
   float value;
   int id;
@@ -148,6 +149,7 @@ inline __device__ Amount total_weight(const Scores& scores, Cut cut, float least
 }
 
 // The first id, in id order, at which amount(id) summed from id 0 on exceeds `passed`; `otherwise` if none does.
+// Goes over the vocab in id order, THREADS ids at a time, and stops behind the tile in which the sum passes.
 template <typename AmountOfId>
 __device__ int first_beyond(int vocab, Amount passed, int otherwise, AmountOfId amount_of_id) {
   __shared__ int found_sh;
@@ -180,6 +182,10 @@ inline __device__ void add_to_bins(Amount* bins_sh, bool adds, unsigned digit, A
   }
 }
 
+// A radix select: DIGIT_BITS of the key at a time, from the top, the amounts are summed by digit over the ids whose keys
+// begin with the threshold so far. From the greatest digit down they are taken off what is wanted, until a digit
+// reaches it: that is the threshold's next digit. Four passes find all 32 bits.
+//
 // Keeps, of what `cut` keeps, the greatest scores whose amounts together first reach `wanted`, which is at least 1 and
 // at most the sum of all.
 template <Measure measure>
@@ -217,7 +223,8 @@ __device__ Cut narrow(const Scores& scores, Cut cut, Amount wanted) {
   return {threshold, first_beyond(scores.vocab, left - 1, INT_MAX, tied)};
 }
 
-// The id at which the summed weights of what is kept first exceed (word / 2^8 + 1/2) / 2^24 of their sum.
+// The id at which the summed weights of what is kept first exceed (floor(word / 2^8) + 1/2) / 2^24 of their sum. The
+// product with that sum is taken in 128 bits and rounded down: an integer exceeds it if it exceeds its floor.
 inline __device__ int draw(const Scores& scores, Cut cut, float least, unsigned word, int otherwise) {
   const Amount total = total_weight(scores, cut, least);
   const Amount odd = 2 * static_cast<Amount>(word >> 8) + 1;  // in units of 2^-25
@@ -226,7 +233,8 @@ inline __device__ int draw(const Scores& scores, Cut cut, float least, unsigned 
                       [&](int id) { return amount_of<WEIGHT>(scores, cut, least, id); });
 }
 
-// options and keys are those of the row's slot; index is that of the id to be chosen in its sequence.
+// The order of work of Sample. All threads come to the same decisions, so barriers within are met by all.
+// options (5) and keys (4) are those of the row's slot; index is that of the id to be chosen in its sequence.
 inline __device__ int choose(Scores scores, const float* options, const int* keys, int index) {
   const float temperature = options[0];
   const int top_k = static_cast<int>(options[1]);

@@ -37,22 +37,23 @@ constexpr int CHANNELS_WIDE_STATES = 64;
 constexpr int BLOCK_CHANNELS = 16;  // of a block in scan_heads
 static_assert(BLOCK_CHANNELS == THREADS / WARP * CHANNELS, "a block's warps share its channels");
 
-// What both forms read. Strides in elements, from token to token, of state from slot to slot.
+// What both forms read. Strides in elements, from token to token.
 struct Inputs {
-  const float* x;
+  const float* x;   // (tokens, heads, head_dim)
   int x_stride;
-  const float* dt;
+  const float* dt;  // (tokens, heads), before bias and softplus
   int dt_stride;
-  const float* b;
+  const float* b;   // (tokens, groups, state_dim)
   int b_stride;
-  const float* c;
+  const float* c;   // (tokens, groups, state_dim)
   int c_stride;
 };
 
+// The row that a block works on.
 struct Row {
-  int slot;
-  int first;
-  int end;
+  int slot;    // holds its state
+  int first;   // token
+  int end;     // behind its last token
   bool fresh;  // starts from a zero state, whatever the slot holds
 };
 
@@ -61,12 +62,17 @@ inline __device__ Row row_of(const int* slots, const int* starts, const int* pos
   return {slots[row], starts[row], starts[row + 1], positions[row] == 0};
 }
 
+// Limits are (0, infinity) for a model without any; dt is never negative.
 inline __device__ float step_size(float raw, float dt_min, float dt_max) {
   return fminf(fmaxf(softplus(raw), dt_min), dt_max);
 }
 
+// Mamba2: one a for all states of a head.
+//
 // A warp holds CHANNELS channels of a head: lane l has their states l, l + 32, ...; STATES of them a channel.
 // Grid (rows, heads, ceil(head_dim / BLOCK_CHANNELS)). y sums a lane's states first, then the lanes.
+// Loads of state, b and c are 128 bytes a warp; x and dt are the same for all lanes. dt and decay are computed by every
+// warp anew: some forty instructions a token against a hundred for the states.
 template <int STATES>
 __device__ void scan_heads(Row row, float a, float dt_bias, float skip, Inputs in, float* state, int state_stride,
                            float* out, int out_stride, int head_dim, int state_dim, int group, float dt_min,
@@ -87,6 +93,7 @@ __device__ void scan_heads(Row row, float a, float dt_bias, float skip, Inputs i
       s[channel][j] = held ? head_state[channel * state_dim + n] : 0;
     }
   }
+  // No barrier within: warps of a block run through their tokens on their own.
   for (int token = row.first; token < row.end; token++) {
     const float dt = step_size(in.dt[static_cast<size_t>(token) * in.dt_stride + head] + dt_bias, dt_min, dt_max);
     const float decay = expf(dt * a);
@@ -128,8 +135,10 @@ __device__ void scan_heads(Row row, float a, float dt_bias, float skip, Inputs i
   }
 }
 
+// Mamba1: heads of one channel, an a for each state, one group.
+//
 // A thread holds a channel: its up to STATES states and their a. Grid (rows, ceil(heads / THREADS)). y sums the states
-// first to last; b and c are the same for all threads of a block.
+// first to last; b and c are the same for all threads of a block. The exponential of each state is the cost.
 template <int STATES>
 __device__ void scan_channels(Row row, const float* a, const float* dt_bias, const float* skip, Inputs in,
                               float* state, int state_stride, float* out, int out_stride, int heads, int state_dim,

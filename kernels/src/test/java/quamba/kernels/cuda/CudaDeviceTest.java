@@ -214,7 +214,8 @@ final class CudaDeviceTest {
             .start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), output);
-    assertTrue(output.contains("fault: copy from the device"), output);
+    assertTrue(
+        output.contains("fault: waiting for the device: CUDA_ERROR_ILLEGAL_ADDRESS"), output);
     assertTrue(output.contains("closed"), output);
   }
 
