@@ -21,11 +21,11 @@ final class CpuLinear {
   private static final long PART = 400_000;
 
   private final CpuThreads threads;
-  private final float[] edges; // (threads, ROWS, WIDTH): where the last, partial panel is summed
+  private final float[] sums; // (threads, ROWS, WIDTH): near, where rows of out may be far apart
 
   CpuLinear(CpuThreads threads) {
     this.threads = threads;
-    this.edges = new float[threads.count() * ROWS * WIDTH];
+    this.sums = new float[threads.count() * ROWS * WIDTH];
   }
 
   void run(Linear p, CpuTensor x, CpuTensor out) {
@@ -72,36 +72,20 @@ final class CpuLinear {
       int thread) {
     int in = x.shape().dim(1);
     int rows = endRow - firstRow;
-    int columns = Math.min(WIDTH, out.shape().dim(1) - panel * WIDTH);
-    int outAt = out.offset() + firstRow * out.stride() + panel * WIDTH;
-    boolean whole = columns == WIDTH;
-    float[] sums = whole ? out.floats() : edges;
-    int sumsAt = whole ? outAt : thread * ROWS * WIDTH;
-    int sumsStride = whole ? out.stride() : WIDTH;
-    for (int row = 0; row < rows; row++) {
-      Arrays.fill(sums, sumsAt + row * sumsStride, sumsAt + row * sumsStride + WIDTH, 0);
-    }
+    int sumsAt = thread * ROWS * WIDTH;
+    Arrays.fill(sums, sumsAt, sumsAt + rows * WIDTH, 0);
     int xAt = x.offset() + firstRow * x.stride();
     for (int from = 0; from < in; from += DEPTH) {
       int depth = Math.min(DEPTH, in - from);
       int weightAt = (panel * in + from) * WIDTH;
       LinearTile.add(
-          rows,
-          depth,
-          x.floats(),
-          xAt + from,
-          x.stride(),
-          weight.panels(),
-          weightAt,
-          sums,
-          sumsAt,
-          sumsStride);
+          rows, depth, x.floats(), xAt + from, x.stride(), weight.panels(), weightAt, sums, sumsAt);
     }
-    if (!whole) {
-      for (int row = 0; row < rows; row++) {
-        System.arraycopy(
-            edges, sumsAt + row * WIDTH, out.floats(), outAt + row * out.stride(), columns);
-      }
+    int columns = Math.min(WIDTH, out.shape().dim(1) - panel * WIDTH);
+    int outAt = out.offset() + firstRow * out.stride() + panel * WIDTH;
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(
+          sums, sumsAt + row * WIDTH, out.floats(), outAt + row * out.stride(), columns);
     }
   }
 }
