@@ -1,6 +1,5 @@
 package quamba.kernels.cuda;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -19,7 +18,10 @@ import quamba.kernels.Sample;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
-/** Sampling, against the distribution that the oracle sorts out. */
+/**
+ * Sampling beyond the contract: vocabularies around and far above the ids that a block looks at
+ * once, many rows and slots, several steps.
+ */
 @NeedsCuda
 final class CudaSampleTest {
   private static final int ROWS = 12;
@@ -139,25 +141,6 @@ final class CudaSampleTest {
 
   private static long word(int bits) {
     return Integer.toUnsignedLong(bits);
-  }
-
-  @Test
-  void idsOfTheBatchAreMarkedAndAFreshRowForgets() {
-    int vocab = 700;
-    Sample sample = sample(Oracle.SampleOptions.GREEDY, new int[ROWS * 4], vocab);
-    Tensor logits = probe.zeros(1, vocab);
-    Tensor out = probe.ints(0);
-    int[] slots = {5, 2, 9};
-    Batch first = probe.batch(slots, new int[] {2, 3, 1}, new int[] {0, 0, 0});
-    probe.backend().sample(sample, first, probe.ints(1, 699, 4, 4, 700, 3), logits, out);
-    Batch second = probe.batch(slots, new int[] {1, 1, 1}, new int[] {2, 3, 0});
-    probe.backend().sample(sample, second, probe.ints(8, 9, 10), logits, out);
-    byte[] expected = new byte[ROWS * vocab];
-    for (int at : new int[] {5 * 700 + 1, 5 * 700 + 699, 5 * 700 + 8, 2 * 700 + 4, 2 * 700 + 9}) {
-      expected[at] = 1;
-    }
-    expected[9 * 700 + 10] = 1;
-    assertArrayEquals(expected, probe.bytes(sample.seen()));
   }
 
   @Test
