@@ -1,11 +1,9 @@
-package quamba.kernels.cpu;
+package quamba.kernels;
 
 import java.nio.ByteBuffer;
-import quamba.kernels.DType;
-import quamba.kernels.HostTensor;
 
 /** Reads a host tensor's floating-point elements as single precision. */
-final class HostFloats {
+public final class HostFloats {
   private static final int HALF_EXPONENT_BITS = 5;
   private static final int HALF_FRACTION_BITS = 10;
   private static final int HALF_EXPONENT_MASK = (1 << HALF_EXPONENT_BITS) - 1;
@@ -14,8 +12,12 @@ final class HostFloats {
 
   private HostFloats() {}
 
-  /** Reads {@code count} elements from element {@code from} on into {@code target[at …]}. */
-  static void read(HostTensor source, int from, int count, float[] target, int at) {
+  /**
+   * Reads {@code count} elements from element {@code from} on into {@code target[at …]}.
+   *
+   * @throws IllegalArgumentException if the elements are not floating-point
+   */
+  public static void read(HostTensor source, int from, int count, float[] target, int at) {
     ByteBuffer data = source.data();
     DType dtype = source.dtype();
     switch (dtype) {
