@@ -17,7 +17,7 @@ import quamba.kernels.BackendUnavailableException;
 @ExtendWith(NeedsCuda.Device.class)
 @Target(ElementType.TYPE)
 @Retention(RetentionPolicy.RUNTIME)
-@interface NeedsCuda {
+public @interface NeedsCuda {
   /** Looks for the device once. */
   final class Device implements ExecutionCondition {
     private static final Optional<String> ABSENCE = absence();
