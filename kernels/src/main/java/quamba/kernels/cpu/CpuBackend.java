@@ -6,6 +6,7 @@ import quamba.kernels.Batch;
 import quamba.kernels.Conv;
 import quamba.kernels.DType;
 import quamba.kernels.Gate;
+import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;

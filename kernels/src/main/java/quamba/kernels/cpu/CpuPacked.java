@@ -2,6 +2,7 @@ package quamba.kernels.cpu;
 
 import jdk.incubator.vector.FloatVector;
 import quamba.kernels.DType;
+import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
