@@ -7,7 +7,13 @@ import org.junit.jupiter.api.BeforeEach;
  * What every backend does, as tests; expected values come from {@link Oracle}. A subclass opens the
  * backend. Sizes vary one at a time from a base case.
  */
-public abstract class BackendContract implements DenseContract, ConvContract, ScanContract {
+public abstract class BackendContract
+    implements DenseContract,
+        ConvContract,
+        ScanContract,
+        CodesContract,
+        RoundingContract,
+        StateContract {
   private Probe probe;
 
   /** A new backend, closed after each test. */

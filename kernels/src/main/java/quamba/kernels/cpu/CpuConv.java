@@ -3,7 +3,6 @@ package quamba.kernels.cpu;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
-import quamba.kernels.Conv;
 
 /**
  * Causal depthwise convolution and SiLU. Parts are blocks of channels: each walks over all tokens
@@ -17,28 +16,29 @@ final class CpuConv {
   private static final int BLOCK = 4 * LANES;
 
   private final CpuThreads threads;
-  private float[] scratch = new float[0]; // (threads, 2, convWidth, BLOCK): weights, ring
+  private float[] scratch = new float[0]; // (threads, 2 · convWidth + 1, BLOCK): weights, ring, out
 
   CpuConv(CpuThreads threads) {
     this.threads = threads;
   }
 
-  void run(Conv p, CpuBatch batch, CpuTensor x, CpuTensor state, CpuTensor out) {
-    int channels = x.shape().dim(1);
-    int convWidth = p.weight().shape().dim(1);
+  void run(ConvCall call) {
+    int channels = call.x().shape().dim(1);
+    CpuTensor weight = (CpuTensor) call.p().weight();
+    int convWidth = weight.shape().dim(1);
     int blocks = (channels + BLOCK - 1) / BLOCK;
-    if (scratch.length < threads.count() * 2 * convWidth * BLOCK) {
-      scratch = new float[threads.count() * 2 * convWidth * BLOCK];
+    int size = (2 * convWidth + 1) * BLOCK;
+    if (scratch.length < threads.count() * size) {
+      scratch = new float[threads.count() * size];
     }
     threads.run(
         blocks,
         (part, thread) -> {
           int first = part * BLOCK;
           int count = Math.min(BLOCK, channels - first);
-          int weightAt = thread * 2 * convWidth * BLOCK;
-          transpose((CpuTensor) p.weight(), first, count, scratch, weightAt);
-          for (int row = 0; row < batch.rows(); row++) {
-            row(p, batch, row, x, state, out, first, count, weightAt);
+          transpose(weight, first, count, scratch, thread * size);
+          for (int row = 0; row < call.batch().rows(); row++) {
+            row(call, row, first, count, thread * size);
           }
         });
   }
@@ -55,35 +55,27 @@ final class CpuConv {
     }
   }
 
-  private void row(
-      Conv p,
-      CpuBatch batch,
-      int row,
-      CpuTensor x,
-      CpuTensor state,
-      CpuTensor out,
-      int first,
-      int count,
-      int weightAt) {
-    int convWidth = p.weight().shape().dim(1);
+  private void row(ConvCall call, int row, int first, int count, int weightAt) {
+    int convWidth = call.p().weight().shape().dim(1);
     int history = convWidth - 1;
     int ringAt = weightAt + convWidth * BLOCK;
-    int channels = x.shape().dim(1);
-    int stateAt = state.offset() + batch.slot(row) * state.stride() + first;
+    int roundedAt = ringAt + convWidth * BLOCK;
     for (int k = 0; k < history; k++) {
       int to = ringAt + k * BLOCK;
-      if (batch.position(row) == 0) {
+      if (call.batch().position(row) == 0) {
         Arrays.fill(scratch, to, to + count, 0);
       } else {
-        System.arraycopy(state.floats(), stateAt + k * channels, scratch, to, count);
+        call.readState(row, k, first, count, scratch, to);
       }
     }
-    CpuTensor bias = (CpuTensor) p.bias();
+    CpuTensor bias = (CpuTensor) call.p().bias();
+    CpuTensor out = call.out();
+    boolean codes = call.isCodes();
+    float[] sums = codes ? scratch : out.floats();
     int newest = history; // the ring's place of the current token
-    for (int token = batch.start(row); token < batch.start(row + 1); token++) {
-      int xAt = x.offset() + token * x.stride() + first;
-      System.arraycopy(x.floats(), xAt, scratch, ringAt + newest * BLOCK, count);
-      int outAt = out.offset() + token * out.stride() + first;
+    for (int token = call.batch().start(row); token < call.batch().start(row + 1); token++) {
+      call.readX(token, first, count, scratch, ringAt + newest * BLOCK);
+      int outAt = out.at(token) + first;
       int oldest = newest + 1 == convWidth ? 0 : newest + 1;
       token(
           scratch,
@@ -93,14 +85,17 @@ final class CpuConv {
           convWidth,
           bias.floats(),
           bias.offset() + first,
-          out.floats(),
-          outAt,
+          sums,
+          codes ? roundedAt : outAt,
           count);
+      if (codes) {
+        Codes.away(sums, roundedAt, out.scales(), first, out.bytes(), outAt, count);
+      }
       newest = oldest;
     }
     for (int k = 0; k < history; k++) { // newest now names the place after the last token
       int from = ringAt + (newest + 1 + k) % convWidth * BLOCK;
-      System.arraycopy(scratch, from, state.floats(), stateAt + k * channels, count);
+      call.writeState(row, k, first, count, scratch, from);
     }
   }
 

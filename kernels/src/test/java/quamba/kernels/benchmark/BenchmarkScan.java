@@ -105,7 +105,7 @@ final class BenchmarkScan {
             Arrays.copyOf(inputs.dt(), tokens * dims.heads()),
             Arrays.copyOf(inputs.b(), bc),
             Arrays.copyOf(inputs.c(), bc));
-    double[] expected = Oracle.scan(weights, dims, Scan.Limit.NONE, row);
+    double[] expected = Oracle.scan(weights, dims, Scan.Limit.NONE, row, Oracle.StateRounder.NONE);
     // As in ScanContract: states below 6, about 32 roundings a term, stateDim terms.
     double tolerance = 6 * (32 + Math.sqrt(dims.stateDim())) * 0x1p-24 * (dims.stateDim() + 1);
     Probe.assertClose(expected, Arrays.copyOf(y, expected.length), tolerance);

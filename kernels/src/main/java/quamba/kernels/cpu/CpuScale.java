@@ -1,0 +1,39 @@
+package quamba.kernels.cpu;
+
+import quamba.kernels.Shape;
+
+/**
+ * Scales of a matrix of codes.
+ *
+ * @param values holds them
+ * @param at where the first is
+ * @param count 0 if there are none, 1 if all columns have the same, else the number of columns
+ */
+record CpuScale(float[] values, int at, int count) {
+  static final CpuScale NONE = new CpuScale(new float[0], 0, 0);
+
+  static CpuScale of(CpuTensor scale) {
+    return new CpuScale(scale.floats(), scale.offset(), scale.shape().dim(0));
+  }
+
+  /** Whether columns have scales of their own. */
+  boolean isPerColumn() {
+    return count > 1;
+  }
+
+  /** The scale of a column. */
+  float of(int column) {
+    return values[isPerColumn() ? at + column : at];
+  }
+
+  CpuScale columns(int first, int width) {
+    return isPerColumn() ? new CpuScale(values, at + first, width) : this;
+  }
+
+  CpuTensor tensor() {
+    if (count == 0) {
+      throw new IllegalStateException("the tensor has no scale");
+    }
+    return CpuTensor.over(values, at, Shape.of(count));
+  }
+}
