@@ -4,7 +4,6 @@ import java.nio.ByteBuffer;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -22,8 +21,10 @@ public final class CheckedBackend implements Backend {
   private static final List<DType> FLOATS_OR_CODES = List.of(DType.F32, DType.I8);
 
   private final Backend backend;
-  private final Map<Tensor, DType> packed = new IdentityHashMap<>(); // with what they multiply
-  private final Map<Tensor, Scan.Dims> states = new IdentityHashMap<>(); // those that are rounded
+  private final IdentityHashMap<Tensor, DType> packed =
+      new IdentityHashMap<>(); // with what they multiply
+  private final IdentityHashMap<Tensor, Scan.Dims> states =
+      new IdentityHashMap<>(); // those that are rounded
   private final Set<Integer> rotated = new HashSet<>(); // sizes that there is a transform of
 
   /** Checks calls to {@code backend}, which is closed with this. */

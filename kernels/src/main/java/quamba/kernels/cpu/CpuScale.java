@@ -2,18 +2,32 @@ package quamba.kernels.cpu;
 
 import quamba.kernels.Shape;
 
-/**
- * Scales of a matrix of codes.
- *
- * @param values holds them
- * @param at where the first is
- * @param count 0 if there are none, 1 if all columns have the same, else the number of columns
- */
-record CpuScale(float[] values, int at, int count) {
+/** Scales of a matrix of codes. */
+final class CpuScale {
   static final CpuScale NONE = new CpuScale(new float[0], 0, 0);
+
+  private final float[] values;
+  private final int at; // of the first
+  private final int count; // 0 if there are none, 1 if all columns have the same
+
+  private CpuScale(float[] values, int at, int count) {
+    this.values = values;
+    this.at = at;
+    this.count = count;
+  }
 
   static CpuScale of(CpuTensor scale) {
     return new CpuScale(scale.floats(), scale.offset(), scale.shape().dim(0));
+  }
+
+  /** The array that holds the scales. */
+  float[] values() {
+    return values;
+  }
+
+  /** Index of the first. */
+  int at() {
+    return at;
   }
 
   /** Whether columns have scales of their own. */
