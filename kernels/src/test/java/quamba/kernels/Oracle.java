@@ -71,9 +71,11 @@ public final class Oracle {
   }
 
   /** The weights of a scan on the host; {@code a} (heads) or (heads, stateDim). */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   public record ScanWeights(float[] a, float[] dtBias, float[] skip) {}
 
   /** The inputs of one sequence: x (tokens, innerDim), dt (tokens, heads), b, c. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   public record ScanInputs(float[] x, float[] dt, float[] b, float[] c) {}
 
   /** Rounds a state where it is kept: the stateDim elements of one channel. */
