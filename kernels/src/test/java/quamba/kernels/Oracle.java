@@ -87,6 +87,12 @@ public final class Oracle {
     double[] round(double[] elements, int channel);
   }
 
+  /** One sequence's y (tokens, innerDim). */
+  public static double[] scan(
+      ScanWeights weights, Scan.Dims dims, Scan.Limit limit, ScanInputs inputs) {
+    return scan(weights, dims, limit, inputs, StateRounder.NONE);
+  }
+
   /** One sequence's y (tokens, innerDim), the state rounded after every 16 tokens. */
   public static double[] scan(
       ScanWeights weights,
