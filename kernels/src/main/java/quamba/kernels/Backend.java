@@ -7,6 +7,11 @@ import java.nio.ByteBuffer;
  * is opened; operations write into {@code out}, allocate no tensor and may return before the work
  * is done ({@link #read} waits). The dtypes of the arguments choose the kernel.
  *
+ * <p>Precision is a property of tensors: what may be "i8" below is codes with scales ({@link
+ * Tensor#scaled}). Values are read as code · scale, and written as value / scale rounded to an
+ * integer and held to −128 … 127: to nearest, ties to even unless it says "ties away from zero".
+ * Arithmetic between is in f32, but for the exact integers of {@link #linear}.
+ *
  * <p>Not safe for concurrent calls: one thread drives a backend. Results of a row never depend on
  * its batch-mates, on how its tokens are cut into calls, or on the slot: a sum over channels is
  * always taken in the same order, so texts repeat bit for bit.
@@ -23,8 +28,22 @@ public interface Backend extends AutoCloseable {
    */
   Tensor pack(HostTensor weight);
 
+  /**
+   * As {@link #pack(HostTensor)}, for a matrix of codes.
+   *
+   * @param input the dtype of what {@link #linear} will multiply: I8 sums products of codes as
+   *     integers, exactly; F32 multiplies by the codes' values
+   */
+  Tensor pack(QuantizedWeight weight, DType input);
+
   /** New zeroed tensor. Only when a model is opened. */
   Tensor allocate(DType dtype, Shape shape);
+
+  /**
+   * New zeroed state for {@link #scan} (slots, heads, headDim, stateDim), its dtype F32, F16 or I8
+   * as {@code format} says. F32 is an ordinary tensor; others have no views and are only for scan.
+   */
+  Tensor allocateState(ScanState format, Scan.Dims dims, int slots);
 
   /**
    * Copies {@code source}, little-endian elements from its position to its limit and as many as
@@ -39,10 +58,10 @@ public interface Backend extends AutoCloseable {
   void read(Tensor source, ByteBuffer target);
 
   /**
-   * {@code out[i] = table[ids[i]]}.
+   * {@code out[i] = table[ids[i]]}, of codes the values that {@link #linear} would use.
    *
    * @param ids (n) i32, each in 0 … table rows − 1
-   * @param table (entries, dim): packed, or plain f32
+   * @param table (entries, dim): packed, for whatever input, or plain f32
    * @param out (n, dim) f32
    */
   void embed(Tensor ids, Tensor table, Tensor out);
@@ -52,36 +71,40 @@ public interface Backend extends AutoCloseable {
    *
    * @param x (n, modelDim) f32
    * @param residual (n, modelDim) f32, updated
-   * @param out (n, modelDim) f32; may be {@code x}
+   * @param out (n, modelDim) f32 or i8; may be {@code x}
    */
   void norm(Norm p, Tensor x, Tensor residual, Tensor out);
 
   /**
-   * {@code out = x · weightᵀ}.
+   * {@code out = x · weightᵀ}. With i8 x this is {@code f32(sum of code · code) · rowScale ·
+   * scale}, multiplied in this order: the sum is exact, and so is the same for every device.
    *
-   * @param x (n, in) f32, may be a column view
-   * @param out (n, out) f32, apart from {@code x}
+   * @param x (n, in) of the dtype that the weight was packed for, f32 or i8 with one scale; may be
+   *     a column view
+   * @param out (n, out) f32, or of i8 x also i8; apart from {@code x}, may be a column view
    */
   void linear(Linear p, Tensor x, Tensor out);
 
   /**
    * Causal convolution over each row's tokens, with what came before in {@code state}.
    *
-   * @param x (tokens, channels) f32, may be a column view
-   * @param state (slots, convWidth − 1, channels) f32, oldest first, updated
-   * @param out (tokens, channels) f32; may be {@code x}
+   * @param x (tokens, channels) f32 or i8, may be a column view
+   * @param state (slots, convWidth − 1, channels) of x's dtype, oldest first, updated; codes are
+   *     kept as they are in x, whose scales they need again
+   * @param out (tokens, channels) of x's dtype, ties away from zero; may be {@code x}, or a view of
+   *     it with other scales
    */
   void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out);
 
   /**
    * The recurrence over each row's tokens.
    *
-   * @param x (tokens, heads · headDim) f32, may be a column view, as dt, b and c
-   * @param dt (tokens, heads) f32, before bias and softplus
-   * @param b (tokens, groups · stateDim) f32
-   * @param c (tokens, groups · stateDim) f32
-   * @param state (slots, heads, headDim, stateDim) f32, updated; in which order the elements of a
-   *     slot lie is the backend's choice
+   * @param x (tokens, heads · headDim) f32 or i8, may be a column view, as dt, b and c
+   * @param dt (tokens, heads) f32, or of i8 x also i8, before bias and softplus
+   * @param b (tokens, groups · stateDim) of x's dtype
+   * @param c (tokens, groups · stateDim) of x's dtype
+   * @param state (slots, heads, headDim, stateDim) f32 or from {@link #allocateState}, updated; in
+   *     which order the elements of a slot lie is the backend's choice
    * @param out (tokens, heads · headDim) f32; may be {@code x}
    */
   void scan(Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out);
@@ -90,10 +113,18 @@ public interface Backend extends AutoCloseable {
    * Gates the mixer's output.
    *
    * @param y (n, innerDim) f32
-   * @param z (n, innerDim) f32, may be a column view
-   * @param out (n, innerDim) f32; may be {@code y}
+   * @param z (n, innerDim) f32 or i8, may be a column view
+   * @param out (n, innerDim) f32 or i8; may be {@code y}
    */
   void gate(Gate p, Tensor y, Tensor z, Tensor out);
+
+  /**
+   * {@code out = H x / √innerDim} for each row, as {@link Hadamard#apply(float[], int)} has it.
+   *
+   * @param x (n, innerDim) f32
+   * @param out (n, innerDim) f32, or i8 with ties away from zero; may be {@code x}
+   */
+  void rotate(Tensor x, Tensor out);
 
   /**
    * Marks the ids of the batch as seen, then chooses the next id of its first rows; a row at

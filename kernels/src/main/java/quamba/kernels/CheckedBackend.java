@@ -1,22 +1,31 @@
 package quamba.kernels;
 
 import java.nio.ByteBuffer;
-import java.util.Collections;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
- * Checks the dtypes and shapes of every call before another backend sees it, and that a matrix
- * product's weight was packed. What lies in device memory (ids, slots, starts) is not looked at.
+ * Checks the dtypes and shapes of every call before another backend sees it, that they are of a
+ * combination that there is, and that a matrix product's weight was packed for its input. What lies
+ * in device memory (ids, slots, starts, scales) is not looked at.
  *
  * <p>All methods throw {@link IllegalArgumentException} that names the operation, the argument,
  * what was expected ({@code *} for any extent) and what was found.
  */
 public final class CheckedBackend implements Backend {
   private static final int ANY = -1;
+  private static final List<DType> FLOATS = List.of(DType.F32);
+  private static final List<DType> FLOATS_OR_CODES = List.of(DType.F32, DType.I8);
 
   private final Backend backend;
-  private final Set<Tensor> packed = Collections.newSetFromMap(new IdentityHashMap<>());
+  private final IdentityHashMap<Tensor, DType> packed =
+      new IdentityHashMap<>(); // with what they multiply
+  private final IdentityHashMap<Tensor, Scan.Dims> states =
+      new IdentityHashMap<>(); // those that are rounded
+  private final Set<Integer> rotated = new HashSet<>(); // sizes that there is a transform of
 
   /** Checks calls to {@code backend}, which is closed with this. */
   public CheckedBackend(Backend backend) {
@@ -36,13 +45,36 @@ public final class CheckedBackend implements Backend {
               .formatted(weight.dtype(), weight.shape()));
     }
     Tensor tensor = backend.pack(weight);
-    packed.add(tensor);
+    packed.put(tensor, DType.F32);
+    return tensor;
+  }
+
+  @Override
+  public Tensor pack(QuantizedWeight weight, DType input) {
+    if (!FLOATS_OR_CODES.contains(input)) {
+      throw new IllegalArgumentException("pack input: expected F32 or I8, found " + input);
+    }
+    Tensor tensor = backend.pack(weight, input);
+    packed.put(tensor, input);
     return tensor;
   }
 
   @Override
   public Tensor allocate(DType dtype, Shape shape) {
     return backend.allocate(dtype, shape);
+  }
+
+  @Override
+  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+    if (format instanceof ScanState.StaticScaled fixed) {
+      int[] expected = {dims.heads(), dims.headDim(), dims.stateDim()};
+      check("state scale", fixed.scale(), DType.F32, expected);
+    }
+    Tensor state = backend.allocateState(format, dims, slots);
+    if (!(format instanceof ScanState.F32)) {
+      states.put(state, dims);
+    }
+    return state;
   }
 
   @Override
@@ -60,7 +92,7 @@ public final class CheckedBackend implements Backend {
   @Override
   public void embed(Tensor ids, Tensor table, Tensor out) {
     check("embed ids", ids, DType.I32, ANY);
-    if (packed.contains(table)) {
+    if (packed.containsKey(table)) {
       checkShape("embed table", table, ANY, ANY);
     } else {
       check("embed table", table, DType.F32, ANY, ANY);
@@ -76,19 +108,25 @@ public final class CheckedBackend implements Backend {
     int modelDim = x.shape().dim(1);
     check("norm weight", p.weight(), DType.F32, modelDim);
     check("norm residual", residual, DType.F32, n, modelDim);
-    check("norm out", out, DType.F32, n, modelDim);
+    checkValues("norm out", out, FLOATS_OR_CODES, n, modelDim);
     backend.norm(p, x, residual, out);
   }
 
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
-    if (!packed.contains(p.weight())) {
+    DType input = packed.get(p.weight());
+    if (input == null) {
       throw new IllegalArgumentException(
           "linear weight: expected a packed matrix, found " + describe(p.weight()));
     }
     checkShape("linear weight", p.weight(), ANY, ANY);
-    check("linear x", x, DType.F32, ANY, p.weight().shape().dim(1));
-    check("linear out", out, DType.F32, x.shape().dim(0), p.weight().shape().dim(0));
+    checkValues("linear x", x, List.of(input), ANY, p.weight().shape().dim(1));
+    if (input == DType.I8 && !fits(x.scale().shape(), new int[] {1})) {
+      throw new IllegalArgumentException(
+          "linear x: expected one scale for all columns, found " + x.scale().shape());
+    }
+    List<DType> outs = input == DType.I8 ? FLOATS_OR_CODES : FLOATS;
+    checkValues("linear out", out, outs, x.shape().dim(0), p.weight().shape().dim(0));
     if (x == out) {
       throw new IllegalArgumentException("linear out: expected a tensor apart from x, found x");
     }
@@ -98,12 +136,12 @@ public final class CheckedBackend implements Backend {
   @Override
   public void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
     checkBatch("conv", batch);
-    check("conv x", x, DType.F32, batch.tokens(), ANY);
+    checkValues("conv x", x, FLOATS_OR_CODES, batch.tokens(), ANY);
     int channels = x.shape().dim(1);
     check("conv weight", p.weight(), DType.F32, channels, ANY);
     check("conv bias", p.bias(), DType.F32, channels);
-    check("conv state", state, DType.F32, ANY, p.weight().shape().dim(1) - 1, channels);
-    check("conv out", out, DType.F32, batch.tokens(), channels);
+    check("conv state", state, x.dtype(), ANY, p.weight().shape().dim(1) - 1, channels);
+    checkValues("conv out", out, List.of(x.dtype()), batch.tokens(), channels);
     backend.conv(p, batch, x, state, out);
   }
 
@@ -124,11 +162,13 @@ public final class CheckedBackend implements Backend {
     check("scan dtBias", p.dtBias(), DType.F32, dims.heads());
     check("scan skip", p.skip(), DType.F32, dims.heads());
     int tokens = batch.tokens();
-    check("scan x", x, DType.F32, tokens, dims.innerDim());
-    check("scan dt", dt, DType.F32, tokens, dims.heads());
-    check("scan b", b, DType.F32, tokens, dims.groups() * dims.stateDim());
-    check("scan c", c, DType.F32, tokens, dims.groups() * dims.stateDim());
-    check("scan state", state, DType.F32, ANY, dims.heads(), dims.headDim(), dims.stateDim());
+    checkValues("scan x", x, FLOATS_OR_CODES, tokens, dims.innerDim());
+    List<DType> like = List.of(x.dtype());
+    List<DType> dts = x.dtype() == DType.I8 ? FLOATS_OR_CODES : FLOATS;
+    checkValues("scan dt", dt, dts, tokens, dims.heads());
+    checkValues("scan b", b, like, tokens, dims.groups() * dims.stateDim());
+    checkValues("scan c", c, like, tokens, dims.groups() * dims.stateDim());
+    checkState(state, dims);
     check("scan out", out, DType.F32, tokens, dims.innerDim());
     backend.scan(p, batch, x, dt, b, c, state, out);
   }
@@ -138,8 +178,8 @@ public final class CheckedBackend implements Backend {
     check("gate y", y, DType.F32, ANY, ANY);
     int n = y.shape().dim(0);
     int innerDim = y.shape().dim(1);
-    check("gate z", z, DType.F32, n, innerDim);
-    check("gate out", out, DType.F32, n, innerDim);
+    checkValues("gate z", z, FLOATS_OR_CODES, n, innerDim);
+    checkValues("gate out", out, FLOATS_OR_CODES, n, innerDim);
     if (p instanceof Gate.Normed normed) {
       check("gate norm weight", normed.norm().weight(), DType.F32, innerDim);
       if (normed.groups() < 1 || innerDim % normed.groups() != 0) {
@@ -149,6 +189,18 @@ public final class CheckedBackend implements Backend {
       }
     }
     backend.gate(p, y, z, out);
+  }
+
+  @Override
+  public void rotate(Tensor x, Tensor out) {
+    check("rotate x", x, DType.F32, ANY, ANY);
+    int innerDim = x.shape().dim(1);
+    if (!rotated.contains(innerDim)) {
+      Hadamard.of(innerDim);
+      rotated.add(innerDim);
+    }
+    checkValues("rotate out", out, FLOATS_OR_CODES, x.shape().dim(0), innerDim);
+    backend.rotate(x, out);
   }
 
   @Override
@@ -174,6 +226,7 @@ public final class CheckedBackend implements Backend {
   @Override
   public void close() {
     packed.clear();
+    states.clear();
     backend.close();
   }
 
@@ -188,16 +241,63 @@ public final class CheckedBackend implements Backend {
     check(operation + " batch positions", batch.positions(), DType.I32, batch.rows());
   }
 
+  private void checkState(Tensor state, Scan.Dims dims) {
+    Scan.Dims made = states.get(state);
+    if (made == null) {
+      check("scan state", state, DType.F32, ANY, dims.heads(), dims.headDim(), dims.stateDim());
+    } else if (!made.equals(dims)) {
+      throw new IllegalArgumentException(
+          "scan state: expected one made for %s, found for %s".formatted(dims, made));
+    }
+  }
+
+  /** A tensor of this dtype, whether or not it has a scale. */
   private void check(String name, Tensor tensor, DType dtype, int... dims) {
-    if (packed.contains(tensor)) {
-      throw new IllegalArgumentException(
-          "%s: expected %s %s, found a packed matrix %s"
-              .formatted(name, dtype, pattern(dims), tensor.shape()));
-    }
+    checkPlain(name, tensor, List.of(dtype), dims);
     if (tensor.dtype() != dtype || !fits(tensor.shape(), dims)) {
-      throw new IllegalArgumentException(
-          "%s: expected %s %s, found %s".formatted(name, dtype, pattern(dims), describe(tensor)));
+      throw unexpected(name, List.of(dtype), tensor, dims);
     }
+  }
+
+  /** A tensor of one of these dtypes; I8 with a scale. */
+  private void checkValues(String name, Tensor tensor, List<DType> dtypes, int... dims) {
+    checkPlain(name, tensor, dtypes, dims);
+    if (!dtypes.contains(tensor.dtype()) || !fits(tensor.shape(), dims)) {
+      throw unexpected(name, dtypes, tensor, dims);
+    }
+    if (tensor.dtype() == DType.I8) {
+      try {
+        tensor.scale();
+      } catch (IllegalStateException e) {
+        throw new IllegalArgumentException(
+            "%s: expected codes with a scale, found %s: %s"
+                .formatted(name, describe(tensor), e.getMessage()),
+            e);
+      }
+    }
+  }
+
+  private void checkPlain(String name, Tensor tensor, List<DType> dtypes, int... dims) {
+    String found =
+        packed.containsKey(tensor)
+            ? "a packed matrix"
+            : states.containsKey(tensor) ? "a rounded state" : "";
+    if (!found.isEmpty()) {
+      throw new IllegalArgumentException(
+          "%s: expected %s %s, found %s %s"
+              .formatted(name, names(dtypes), pattern(dims), found, tensor.shape()));
+    }
+  }
+
+  private static IllegalArgumentException unexpected(
+      String name, List<DType> dtypes, Tensor tensor, int... dims) {
+    return new IllegalArgumentException(
+        "%s: expected %s %s, found %s"
+            .formatted(name, names(dtypes), pattern(dims), describe(tensor)));
+  }
+
+  private static String names(List<DType> dtypes) {
+    return dtypes.stream().map(DType::toString).collect(Collectors.joining(" or "));
   }
 
   private static void checkShape(String name, Tensor tensor, int... dims) {

@@ -17,6 +17,7 @@ package quamba.kernels;
  * @param skip (heads) f32, the papers' D
  * @param dims extents
  * @param limit bounds of dt
+ * @see ScanState for what is kept of S between calls
  */
 public record Scan(Tensor a, Tensor dtBias, Tensor skip, Dims dims, Limit limit) {
   /** Extents of the recurrence; x has heads · headDim columns, B and C have groups · stateDim. */

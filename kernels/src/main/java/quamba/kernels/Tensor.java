@@ -19,4 +19,21 @@ public interface Tensor {
    * further apart than they are wide.
    */
   Tensor columns(int first, int count);
+
+  /**
+   * A view of an I8 tensor as codes of {@code value = code · scale}; nothing is copied. Views of
+   * the result have their part of the scales.
+   *
+   * @param scale f32, of shape (1) for all columns or (columns) for each; over 0, and never written
+   *     again
+   * @throws IllegalArgumentException if this is no I8 matrix or the scale is not such
+   */
+  Tensor scaled(Tensor scale);
+
+  /**
+   * The scales of this view's codes: (1) or (columns).
+   *
+   * @throws IllegalStateException if it has none
+   */
+  Tensor scale();
 }

@@ -8,7 +8,14 @@ import org.junit.jupiter.api.BeforeEach;
  * backend. Sizes vary one at a time from a base case.
  */
 public abstract class BackendContract
-    implements MemoryContract, DenseContract, ConvContract, ScanContract, SampleContract {
+    implements MemoryContract,
+        DenseContract,
+        ConvContract,
+        ScanContract,
+        SampleContract,
+        CodesContract,
+        RoundingContract,
+        StateContract {
   private Probe probe;
 
   /** A new backend, closed after each test. */

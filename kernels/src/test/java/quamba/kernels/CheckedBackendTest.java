@@ -69,7 +69,7 @@ final class CheckedBackendTest {
         "norm residual: expected F32 (3, 4), found F32 (2, 4)",
         () -> backend.norm(norm, x, probe.zeros(2, 4), x));
     assertRefused(
-        "norm out: expected F32 (3, 4), found I32 (3)",
+        "norm out: expected F32 or I8 (3, 4), found I32 (3)",
         () -> backend.norm(norm, x, x, probe.ints(1, 2, 3)));
   }
 
@@ -103,7 +103,7 @@ final class CheckedBackendTest {
     Tensor state = probe.zeros(2, 3, 6);
     backend.conv(conv, batch, x, state, x);
     assertRefused(
-        "conv x: expected F32 (3, *), found F32 (4, 6)",
+        "conv x: expected F32 or I8 (3, *), found F32 (4, 6)",
         () -> backend.conv(conv, batch, probe.zeros(4, 6), state, x));
     assertRefused(
         "conv weight: expected F32 (6, *), found F32 (7, 4)",
@@ -192,7 +192,7 @@ final class CheckedBackendTest {
                 state,
                 x));
     assertRefused(
-        "scan x: expected F32 (3, 12), found F32 (1, 1)",
+        "scan x: expected F32 or I8 (3, 12), found F32 (1, 1)",
         () -> backend.scan(scan, batch, bad, dt, bc, bc, state, x));
     assertRefused(
         "scan dt: expected F32 (3, 4), found F32 (1, 1)",
@@ -217,10 +217,10 @@ final class CheckedBackendTest {
     Norm norm = new Norm(probe.zeros(6), 1e-5f);
     backend.gate(new Gate.Normed(norm, 2), y, y, y);
     assertRefused(
-        "gate z: expected F32 (3, 6), found F32 (3, 5)",
+        "gate z: expected F32 or I8 (3, 6), found F32 (3, 5)",
         () -> backend.gate(new Gate.Plain(), y, probe.zeros(3, 5), y));
     assertRefused(
-        "gate out: expected F32 (3, 6), found F32 (2, 6)",
+        "gate out: expected F32 or I8 (3, 6), found F32 (2, 6)",
         () -> backend.gate(new Gate.Plain(), y, y, probe.zeros(2, 6)));
     assertRefused(
         "gate norm weight: expected F32 (6), found F32 (5)",

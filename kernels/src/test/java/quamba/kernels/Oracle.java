@@ -78,9 +78,28 @@ public final class Oracle {
   @SuppressWarnings("ArrayRecordComponent") // never compared
   public record ScanInputs(float[] x, float[] dt, float[] b, float[] c) {}
 
+  /** Rounds a state where it is kept: the stateDim elements of one channel. */
+  public interface StateRounder {
+    /** For a state that is kept as it is. */
+    StateRounder NONE = (elements, channel) -> elements;
+
+    /** What is kept of {@code elements} of {@code channel}, head · headDim + place in the head. */
+    double[] round(double[] elements, int channel);
+  }
+
   /** One sequence's y (tokens, innerDim). */
   public static double[] scan(
       ScanWeights weights, Scan.Dims dims, Scan.Limit limit, ScanInputs inputs) {
+    return scan(weights, dims, limit, inputs, StateRounder.NONE);
+  }
+
+  /** One sequence's y (tokens, innerDim), the state rounded after every 16 tokens. */
+  public static double[] scan(
+      ScanWeights weights,
+      Scan.Dims dims,
+      Scan.Limit limit,
+      ScanInputs inputs,
+      StateRounder rounder) {
     int heads = dims.heads();
     int headDim = dims.headDim();
     int stateDim = dims.stateDim();
@@ -105,6 +124,11 @@ public final class Oracle {
             sum += state[p * stateDim + n] * inputs.c()[bc];
           }
           y[at] = sum;
+          if ((token + 1) % 16 == 0) {
+            double[] channel = Arrays.copyOfRange(state, p * stateDim, (p + 1) * stateDim);
+            double[] kept = rounder.round(channel, head * headDim + p);
+            System.arraycopy(kept, 0, state, p * stateDim, stateDim);
+          }
         }
       }
     }

@@ -98,6 +98,78 @@ public final class Probe {
     return values;
   }
 
+  /** {@code count} codes, the same for the same seed, the extreme ones among them. */
+  public static byte[] randomCodes(long seed, int count) {
+    byte[] codes = new byte[count];
+    new Random(seed).nextBytes(codes);
+    return codes;
+  }
+
+  /** {@code count} scales around {@code size}, within a factor of 2, the same for the same seed. */
+  public static float[] randomScales(long seed, int count, float size) {
+    float[] scales = random(seed, count);
+    for (int i = 0; i < count; i++) {
+      scales[i] = size * (1.25f + 0.75f * scales[i]);
+    }
+    return scales;
+  }
+
+  /** A new I8 matrix of codes with these scales. */
+  public Tensor codes(byte[] codes, float[] scales, int rows, int columns) {
+    return bytes(codes, rows, columns).scaled(floats(scales, scales.length));
+  }
+
+  /** A new zeroed I8 matrix with these scales. */
+  public Tensor codes(float[] scales, int rows, int columns) {
+    return codes(new byte[rows * columns], scales, rows, columns);
+  }
+
+  /** A new I8 tensor without a scale. */
+  public Tensor bytes(byte[] values, int... dims) {
+    Tensor tensor = backend.allocate(DType.I8, Shape.of(dims));
+    backend.write(tensor, ByteBuffer.wrap(values));
+    return tensor;
+  }
+
+  /** The columns {@code first …} of a matrix of codes that is wider by 5 columns. */
+  public Tensor view(byte[] codes, float[] scales, int rows, int columns) {
+    int width = columns + 5;
+    byte[] wide = new byte[rows * width];
+    Arrays.fill(wide, (byte) 99);
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(codes, row * columns, wide, row * width + 3, columns);
+    }
+    float[] wideScales = new float[scales.length == 1 ? 1 : width];
+    Arrays.fill(wideScales, 1e30f);
+    System.arraycopy(scales, 0, wideScales, scales.length == 1 ? 0 : 3, scales.length);
+    return codes(wide, wideScales, rows, width).columns(3, columns);
+  }
+
+  /** The values of codes (rows, scales.length), or of any number of codes with one scale. */
+  public static float[] values(byte[] codes, float[] scales) {
+    float[] values = new float[codes.length];
+    for (int i = 0; i < codes.length; i++) {
+      values[i] = codes[i] * scales[i % scales.length];
+    }
+    return values;
+  }
+
+  /**
+   * Fails unless each code is the nearest to a number within {@code tolerance} of the expected one,
+   * which is in units of the scale.
+   */
+  public static void assertRounded(double[] expected, byte[] actual, double tolerance) {
+    assertEquals(expected.length, actual.length, "number of elements");
+    for (int i = 0; i < expected.length; i++) {
+      double held = Math.max(-128, Math.min(127, expected[i]));
+      if (!(Math.abs(held - actual[i]) <= 0.5 + tolerance)) {
+        fail(
+            "element %d: expected %s rounded, found %d, tolerance %.3g"
+                .formatted(i, expected[i], actual[i], tolerance));
+      }
+    }
+  }
+
   /** A batch of rows with these slots, token counts and positions. */
   public Batch batch(int[] slots, int[] counts, int[] positions) {
     int[] starts = new int[counts.length + 1];

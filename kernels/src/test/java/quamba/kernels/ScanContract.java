@@ -171,21 +171,43 @@ interface ScanContract {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {1, 5, 70})
+  default void scanReadsCodes(int tokens) {
+    for (Case example : examples(tokens)) {
+      Codes codes = example.codes(51);
+      Batch batch = probe().row(0, tokens, 0);
+      Tensor y =
+          codes.run(probe(), batch, example.state(probe(), 1), codes.codedDt(probe(), tokens));
+      double[] expected = codes.values().expected(Oracle.StateRounder.NONE);
+      Probe.assertClose(expected, probe().floats(y), tolerance(example.dims));
+      Tensor same =
+          codes.run(probe(), batch, example.state(probe(), 1), codes.floatDt(probe(), tokens));
+      assertArrayEquals(probe().floats(y), probe().floats(same));
+    }
+  }
+
   private void assertEqualsOracle(Case example, Scan.Limit limit) {
     Scan.Dims dims = example.dims;
     int tokens = example.inputs.dt().length / dims.heads();
     Tensor y = probe().zeros(tokens, dims.innerDim());
     example.run(probe(), probe().row(0, tokens, 0), example.state(probe(), 1), limit, y);
     double[] expected = Oracle.scan(example.weights, dims, limit, example.inputs);
-    // dt ≤ softplus(2) < 2.2, or the limit's minimum, and decay ≤ exp(−dt · 0.25): |S| is at most
-    // max dt / (1 − exp(−dt · 0.25)) < 6, and y a sum of stateDim terms below 6. A term carries the
-    // errors of dt, decay and state, about 32 half units of 6 as old errors decay alike, and each
-    // step of the sum rounds a partial sum that for random signs stays below 6 · sqrt(stateDim).
-    double constant = 6 * (32 + Math.sqrt(dims.stateDim())) * 0x1p-24;
-    Probe.assertClose(expected, probe().floats(y), constant * (dims.stateDim() + 1));
+    Probe.assertClose(expected, probe().floats(y), tolerance(dims));
   }
 
-  private static Case[] examples(int tokens) {
+  /**
+   * dt ≤ softplus(2) < 2.2, or the limit's minimum, and decay ≤ exp(−dt · 0.25): |S| is at most max
+   * dt / (1 − exp(−dt · 0.25)) < 6, and y a sum of stateDim terms below 6. A term carries the
+   * errors of dt, decay and state, about 32 half units of 6 as old errors decay alike, and each
+   * step of the sum rounds a partial sum that for random signs stays below 6 · sqrt(stateDim).
+   */
+  static double tolerance(Scan.Dims dims) {
+    return 6 * (32 + Math.sqrt(dims.stateDim())) * 0x1p-24 * (dims.stateDim() + 1);
+  }
+
+  /** One of Mamba2, one of Mamba1. */
+  static Case[] examples(int tokens) {
     Case mamba2 = new Case(new Scan.Dims(4, 37, 18, 2), 4, tokens, 2);
     Case mamba1 = new Case(new Scan.Dims(37, 1, 16, 1), 37 * 16, tokens, 3);
     return new Case[] {mamba2, mamba1};
@@ -261,6 +283,25 @@ interface ScanContract {
           limit);
     }
 
+    /** Weights and extents. */
+    Scan.Dims dims() {
+      return dims;
+    }
+
+    /** y (tokens, innerDim) of the oracle, the state rounded by {@code rounder}. */
+    double[] expected(Oracle.StateRounder rounder) {
+      return Oracle.scan(weights, dims, Scan.Limit.NONE, inputs, rounder);
+    }
+
+    /** The same with inputs that are values of codes. */
+    Codes codes(long seed) {
+      byte[] x = Probe.randomCodes(seed, inputs.x().length);
+      byte[] dt = Probe.randomCodes(seed + 1, inputs.dt().length);
+      byte[] b = Probe.randomCodes(seed + 2, inputs.b().length);
+      byte[] c = Probe.randomCodes(seed + 3, inputs.c().length);
+      return new Codes(this, x, dt, b, c);
+    }
+
     Tensor run(Probe probe, Batch batch, Tensor state) {
       Tensor y = probe.zeros(batch.tokens(), dims.innerDim());
       run(probe, batch, state, Scan.Limit.NONE, y);
@@ -281,6 +322,47 @@ interface ScanContract {
               probe.floats(inputs.c(), tokens, bc),
               state,
               y);
+    }
+  }
+
+  /** A case with codes for inputs, scales 1/128 and less. */
+  record Codes(Case example, byte[] x, byte[] dt, byte[] b, byte[] c) {
+    private float[] scales(long seed, int count) {
+      return Probe.randomScales(seed, count, 1f / 256);
+    }
+
+    Case values() {
+      Scan.Dims dims = example.dims;
+      int bc = dims.groups() * dims.stateDim();
+      Oracle.ScanInputs inputs =
+          new Oracle.ScanInputs(
+              Probe.values(x, scales(61, dims.innerDim())),
+              Probe.values(dt, scales(62, dims.heads())),
+              Probe.values(b, scales(63, bc)),
+              Probe.values(c, scales(64, bc)));
+      return new Case(dims, example.weights, inputs);
+    }
+
+    Tensor run(Probe probe, Batch batch, Tensor state, Tensor dts) {
+      Scan.Dims dims = example.dims;
+      int bc = dims.groups() * dims.stateDim();
+      int tokens = batch.tokens();
+      Tensor y = probe.zeros(tokens, dims.innerDim());
+      Tensor xs = probe.view(x, scales(61, dims.innerDim()), tokens, dims.innerDim());
+      Tensor bs = probe.view(b, scales(63, bc), tokens, bc);
+      Tensor cs = probe.view(c, scales(64, bc), tokens, bc);
+      Scan scan = example.scan(probe, Scan.Limit.NONE);
+      probe.backend().scan(scan, batch, xs, dts, bs, cs, state, y);
+      return y;
+    }
+
+    Tensor codedDt(Probe probe, int tokens) {
+      int heads = example.dims.heads();
+      return probe.view(dt, scales(62, heads), tokens, heads);
+    }
+
+    Tensor floatDt(Probe probe, int tokens) {
+      return probe.floats(values().inputs.dt(), tokens, example.dims.heads());
     }
   }
 }

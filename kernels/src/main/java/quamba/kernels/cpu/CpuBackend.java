@@ -10,8 +10,10 @@ import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
+import quamba.kernels.QuantizedWeight;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
@@ -27,6 +29,7 @@ public final class CpuBackend implements Backend {
   private final CpuConv conv;
   private final CpuScan scan;
   private final CpuGate gate;
+  private final CpuRotate rotate;
   private final CpuSample sample;
 
   private CpuBackend(CpuThreads threads) {
@@ -37,6 +40,7 @@ public final class CpuBackend implements Backend {
     conv = new CpuConv(threads);
     scan = new CpuScan(threads);
     gate = new CpuGate(threads);
+    rotate = new CpuRotate(threads);
     sample = new CpuSample(threads);
   }
 
@@ -72,8 +76,29 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public Tensor pack(QuantizedWeight weight, DType input) {
+    return CpuPacked.of(weight, input);
+  }
+
+  @Override
   public Tensor allocate(DType dtype, Shape shape) {
     return CpuTensor.allocate(dtype, shape);
+  }
+
+  @Override
+  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+    int stateDim = dims.stateDim();
+    if (format instanceof ScanState.F16) {
+      return new CpuState(DType.F16, dims, slots, new HalfRounding(stateDim));
+    }
+    if (format instanceof ScanState.RowScaled) {
+      return new CpuState(DType.I8, dims, slots, new RowRounding(stateDim));
+    }
+    if (format instanceof ScanState.StaticScaled fixed) {
+      StateRounding rounding = new StaticRounding((CpuTensor) fixed.scale());
+      return new CpuState(DType.I8, dims, slots, rounding);
+    }
+    return allocate(DType.F32, Shape.of(slots, dims.heads(), dims.headDim(), stateDim));
   }
 
   @Override
@@ -109,6 +134,7 @@ public final class CpuBackend implements Backend {
   @Override
   public void scan(
       Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out) {
+    boolean rounded = state instanceof CpuState;
     scan.run(
         new ScanCall(
             p,
@@ -117,13 +143,19 @@ public final class CpuBackend implements Backend {
             (CpuTensor) dt,
             (CpuTensor) b,
             (CpuTensor) c,
-            (CpuTensor) state,
+            rounded ? ((CpuState) state).floats() : (CpuTensor) state,
+            rounded ? ((CpuState) state).rounding() : StateRounding.NONE,
             (CpuTensor) out));
   }
 
   @Override
   public void gate(Gate p, Tensor y, Tensor z, Tensor out) {
     gate.run(p, (CpuTensor) y, (CpuTensor) z, (CpuTensor) out);
+  }
+
+  @Override
+  public void rotate(Tensor x, Tensor out) {
+    rotate.run((CpuTensor) x, (CpuTensor) out);
   }
 
   @Override

@@ -3,6 +3,7 @@ package quamba.kernels.cpu;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 import quamba.kernels.Conv;
+import quamba.kernels.DType;
 
 /**
  * Causal depthwise convolution and SiLU. Parts are some rows with all channels, which lie together,
@@ -35,7 +36,8 @@ final class CpuConv {
     int rowsPerPart = Math.max(1, batch.rows() / (2 * threads.count()));
     int rowParts = (batch.rows() + rowsPerPart - 1) / rowsPerPart;
     int width = rowParts >= 2 * threads.count() ? Math.max(1, channels) : BLOCK;
-    boolean four = p.weight().shape().dim(1) == FOUR;
+    boolean codes = x.dtype() == DType.I8;
+    boolean four = p.weight().shape().dim(1) == FOUR && (!codes || Codes.HAS_VECTORS);
     int columnParts = (channels + width - 1) / width;
     threads.run(
         rowParts * columnParts,
@@ -49,10 +51,18 @@ final class CpuConv {
           int endRow = Math.min(batch.rows(), firstRow + rowsPerPart);
           for (int row = firstRow; row < endRow; row++) {
             for (int channel = first; channel < vectorsEnd; channel += LANES) {
-              vector(p, batch, row, x, state, out, channel, at + channel);
+              if (codes) {
+                ConvCodes.vector(p, batch, row, x, state, out, channel, weights, at + channel);
+              } else {
+                vector(p, batch, row, x, state, out, channel, at + channel);
+              }
             }
             for (int channel = vectorsEnd; channel < end; channel++) {
-              channel(p, batch, row, x, state, out, channel);
+              if (codes) {
+                ConvCodes.channel(p, batch, row, x, state, out, channel);
+              } else {
+                channel(p, batch, row, x, state, out, channel);
+              }
             }
           }
         });

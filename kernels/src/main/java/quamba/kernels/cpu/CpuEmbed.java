@@ -1,5 +1,6 @@
 package quamba.kernels.cpu;
 
+import quamba.kernels.DType;
 import quamba.kernels.Tensor;
 
 /** Table look-up: {@code out[i] = table[ids[i]]}. */
@@ -38,6 +39,12 @@ final class CpuEmbed {
     int dim = out.shape().dim(1);
     for (int i = 0; i < dim; i++) {
       target[to + i] = source[from + i * CpuPacked.WIDTH];
+    }
+    if (table.dtype() == DType.I8) {
+      float scale = table.rowScales()[id];
+      for (int i = to; i < to + dim; i++) {
+        target[i] *= scale;
+      }
     }
   }
 

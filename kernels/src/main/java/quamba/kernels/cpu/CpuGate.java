@@ -2,6 +2,7 @@ package quamba.kernels.cpu;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
+import quamba.kernels.DType;
 import quamba.kernels.Gate;
 
 /** Gates the mixer's output, with or without a norm behind. */
@@ -13,6 +14,7 @@ final class CpuGate {
   private static final int PART = 4096;
 
   private final CpuThreads threads;
+  private float[] scratch = new float[0]; // (threads, 2, dim) z, and a row before it is rounded
 
   CpuGate(CpuThreads threads) {
     this.threads = threads;
@@ -22,20 +24,38 @@ final class CpuGate {
     int rows = y.shape().dim(0);
     int dim = y.shape().dim(1);
     int rowsPerPart = Math.max(1, PART / Math.max(1, dim));
+    boolean codes = z.dtype() == DType.I8 || out.dtype() == DType.I8;
+    if (codes && scratch.length < threads.count() * 2 * dim) {
+      scratch = new float[threads.count() * 2 * dim];
+    }
     threads.run(
         (rows + rowsPerPart - 1) / rowsPerPart,
         (part, thread) -> {
           int end = Math.min(rows, (part + 1) * rowsPerPart);
           for (int row = part * rowsPerPart; row < end; row++) {
-            int yAt = y.offset() + row * y.stride();
-            int zAt = z.offset() + row * z.stride();
-            int outAt = out.offset() + row * out.stride();
-            gate(y.floats(), yAt, z.floats(), zAt, out.floats(), outAt, dim);
-            if (p instanceof Gate.Normed normed) {
-              norm(normed, out.floats(), outAt, dim);
-            }
+            row(p, y, z, out, row, thread * 2 * dim);
           }
         });
+  }
+
+  private void row(Gate p, CpuTensor y, CpuTensor z, CpuTensor out, int row, int scratchAt) {
+    int dim = y.shape().dim(1);
+    boolean wideZ = z.dtype() == DType.F32;
+    float[] gates = wideZ ? z.floats() : scratch;
+    int zAt = wideZ ? z.at(row) : scratchAt;
+    if (!wideZ) {
+      Codes.widen(z.bytes(), z.at(row), z.scales(), 0, gates, zAt, dim);
+    }
+    boolean wideOut = out.dtype() == DType.F32;
+    float[] gated = wideOut ? out.floats() : scratch;
+    int at = wideOut ? out.at(row) : scratchAt + dim;
+    gate(y.floats(), y.at(row), gates, zAt, gated, at, dim);
+    if (p instanceof Gate.Normed normed) {
+      norm(normed, gated, at, dim);
+    }
+    if (!wideOut) {
+      Codes.even(gated, at, out.scales(), 0, out.bytes(), out.at(row), dim);
+    }
   }
 
   /** {@code out = y · silu(z)}. */

@@ -3,6 +3,7 @@ package quamba.kernels.cpu;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
+import quamba.kernels.DType;
 import quamba.kernels.Norm;
 
 /** Adds to the residual stream and norms the sum: {@code residual += x; out = norm(residual)}. */
@@ -14,6 +15,7 @@ final class CpuNorm {
   private static final int PART = 8192;
 
   private final CpuThreads threads;
+  private float[] scratch = new float[0]; // (threads, dim) a row before it is rounded
 
   CpuNorm(CpuThreads threads) {
     this.threads = threads;
@@ -24,6 +26,10 @@ final class CpuNorm {
     int rows = x.shape().dim(0);
     int dim = x.shape().dim(1);
     int rowsPerPart = Math.max(1, PART / Math.max(1, dim));
+    boolean codes = out.dtype() == DType.I8;
+    if (codes && scratch.length < threads.count() * dim) {
+      scratch = new float[threads.count() * dim];
+    }
     threads.run(
         (rows + rowsPerPart - 1) / rowsPerPart,
         (part, thread) -> {
@@ -33,8 +39,12 @@ final class CpuNorm {
             add(x.floats(), x.offset() + row * x.stride(), residual.floats(), residualAt, dim);
             float square = sumOfSquares(residual.floats(), residualAt, dim);
             float scale = scale(square, dim, p.epsilon());
-            int outAt = out.offset() + row * out.stride();
-            multiply(residual.floats(), residualAt, scale, weight, 0, out.floats(), outAt, dim);
+            float[] normed = codes ? scratch : out.floats();
+            int at = codes ? thread * dim : out.at(row);
+            multiply(residual.floats(), residualAt, scale, weight, 0, normed, at, dim);
+            if (codes) {
+              Codes.even(normed, at, out.scales(), 0, out.bytes(), out.at(row), dim);
+            }
           }
         });
   }

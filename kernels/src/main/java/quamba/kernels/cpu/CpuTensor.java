@@ -21,13 +21,16 @@ final class CpuTensor implements Tensor {
   private final Object elements;
   private final int offset;
   private final int stride;
+  private final CpuScale scale;
 
-  private CpuTensor(DType dtype, Shape shape, Object elements, int offset, int stride) {
+  private CpuTensor(
+      DType dtype, Shape shape, Object elements, int offset, int stride, CpuScale scale) {
     this.dtype = dtype;
     this.shape = shape;
     this.elements = elements;
     this.offset = offset;
     this.stride = stride;
+    this.scale = scale;
   }
 
   /** A new zeroed tensor. */
@@ -43,7 +46,13 @@ final class CpuTensor implements Tensor {
                   "the cpu backend holds F32, I32 and I8, found " + dtype);
         };
     int stride = shape.rank() == 0 || shape.dim(0) == 0 ? 1 : length / shape.dim(0);
-    return new CpuTensor(dtype, shape, elements, 0, stride);
+    return new CpuTensor(dtype, shape, elements, 0, stride, CpuScale.NONE);
+  }
+
+  /** The F32 vector or matrix of the elements from {@code offset} on. */
+  static CpuTensor over(float[] elements, int offset, Shape shape) {
+    int stride = shape.rank() == 1 ? 1 : shape.dim(1);
+    return new CpuTensor(DType.F32, shape, elements, offset, stride, CpuScale.NONE);
   }
 
   /**
@@ -90,6 +99,11 @@ final class CpuTensor implements Tensor {
     return offset;
   }
 
+  /** Index of the first element of row {@code row}. */
+  int at(int row) {
+    return offset + row * stride;
+  }
+
   /** Elements from one outermost entry to the next. */
   int stride() {
     return stride;
@@ -106,7 +120,7 @@ final class CpuTensor implements Tensor {
       dims[axis] = shape.dim(axis);
     }
     dims[0] = count;
-    return new CpuTensor(dtype, Shape.of(dims), elements, offset + first * stride, stride);
+    return new CpuTensor(dtype, Shape.of(dims), elements, at(first), stride, scale);
   }
 
   @Override
@@ -115,7 +129,36 @@ final class CpuTensor implements Tensor {
       throw new IndexOutOfBoundsException(
           "columns %d to %d of %s".formatted(first, (long) first + count, shape));
     }
-    return new CpuTensor(dtype, Shape.of(shape.dim(0), count), elements, offset + first, stride);
+    return new CpuTensor(
+        dtype,
+        Shape.of(shape.dim(0), count),
+        elements,
+        offset + first,
+        stride,
+        scale.columns(first, count));
+  }
+
+  @Override
+  public CpuTensor scaled(Tensor scale) {
+    Shape scales = scale.shape();
+    boolean matrix = dtype == DType.I8 && shape.rank() == 2;
+    boolean vector = scale.dtype() == DType.F32 && scales.rank() == 1;
+    if (!matrix || !vector || (scales.dim(0) != 1 && scales.dim(0) != shape.dim(1))) {
+      throw new IllegalArgumentException(
+          "scaled: expected an I8 matrix and F32 scales, 1 or one a column, found %s %s and %s %s"
+              .formatted(dtype, shape, scale.dtype(), scales));
+    }
+    return new CpuTensor(dtype, shape, elements, offset, stride, CpuScale.of((CpuTensor) scale));
+  }
+
+  @Override
+  public CpuTensor scale() {
+    return scale.tensor();
+  }
+
+  /** The scales of an I8 tensor's codes. */
+  CpuScale scales() {
+    return scale;
   }
 
   /** Fills this tensor with the little-endian elements of {@code source}. */
@@ -127,17 +170,17 @@ final class CpuTensor implements Tensor {
       case F32 -> {
         FloatBuffer floats = from.asFloatBuffer();
         for (int i = 0; i < entries; i++) {
-          floats.get(floats(), offset + i * stride, width);
+          floats.get(floats(), at(i), width);
         }
       }
       case I32 -> {
         for (int i = 0; i < entries; i++) {
-          from.asIntBuffer().position(i * width).get(ints(), offset + i * stride, width);
+          from.asIntBuffer().position(i * width).get(ints(), at(i), width);
         }
       }
       default -> {
         for (int i = 0; i < entries; i++) {
-          from.get(bytes(), offset + i * stride, width);
+          from.get(bytes(), at(i), width);
         }
       }
     }
@@ -152,17 +195,17 @@ final class CpuTensor implements Tensor {
       case F32 -> {
         FloatBuffer floats = to.asFloatBuffer();
         for (int i = 0; i < entries; i++) {
-          floats.put(floats(), offset + i * stride, width);
+          floats.put(floats(), at(i), width);
         }
       }
       case I32 -> {
         for (int i = 0; i < entries; i++) {
-          to.asIntBuffer().position(i * width).put(ints(), offset + i * stride, width);
+          to.asIntBuffer().position(i * width).put(ints(), at(i), width);
         }
       }
       default -> {
         for (int i = 0; i < entries; i++) {
-          to.put(bytes(), offset + i * stride, width);
+          to.put(bytes(), at(i), width);
         }
       }
     }

@@ -11,6 +11,7 @@ record ScanCall(
     CpuTensor b,
     CpuTensor c,
     CpuTensor state,
+    StateRounding rounding,
     CpuTensor out) {
   /** Where the row's slot begins in the state. */
   int slotAt(int row) {

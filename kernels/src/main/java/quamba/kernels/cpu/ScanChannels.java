@@ -76,8 +76,9 @@ final class ScanChannels {
       Arrays.fill(call.state().floats(), stateAt, stateAt + count * stateDim, 0);
     }
     int decaysAt = first * stateDim;
+    int start = call.batch().start(row);
     int end = call.batch().start(row + 1);
-    for (int token = call.batch().start(row); token < end; token++) {
+    for (int token = start; token < end; token++) {
       if (count == LANES) {
         step(call, token, first, thread * LANES);
         block(call, token, first, stateAt, decaysAt, thread * LANES);
@@ -85,6 +86,9 @@ final class ScanChannels {
         for (int lane = 0; lane < count; lane++) {
           channel(call, token, first + lane, stateAt + lane, count, decaysAt + lane);
         }
+      }
+      if (call.rounding().isDue(call.batch().position(row) + token + 1 - start)) {
+        call.rounding().round(call.state().floats(), stateAt, first, count);
       }
     }
   }

@@ -61,9 +61,12 @@ final class ScanHeads {
     if (call.batch().position(row) == 0) {
       Arrays.fill(call.state().floats(), stateAt, stateAt + headDim * stateDim, 0);
     }
+    int start = call.batch().start(row);
     int end = call.batch().start(row + 1);
-    for (int first = call.batch().start(row); first < end; first += TOKENS) {
-      int count = Math.min(TOKENS, end - first);
+    int first = start;
+    while (first < end) {
+      int seen = call.batch().position(row) + first - start;
+      int count = Math.min(Math.min(TOKENS, end - first), call.rounding().until(seen));
       int channel = 0;
       for (; channel <= headDim - WIDTH; channel += WIDTH) {
         int tileAt = stateAt + channel * stateDim;
@@ -78,6 +81,19 @@ final class ScanHeads {
         int at = stateAt + channel * stateDim + lane;
         channel(call, first, count, head, channel + lane, at, left);
       }
+      if (call.rounding().isDue(seen + count)) {
+        round(call, head, stateAt);
+      }
+      first += count;
+    }
+  }
+
+  private static void round(ScanCall call, int head, int stateAt) {
+    int headDim = call.p().dims().headDim();
+    for (int channel = 0; channel < headDim; channel += WIDTH) {
+      int at = stateAt + channel * call.p().dims().stateDim();
+      int lanes = Math.min(WIDTH, headDim - channel);
+      call.rounding().round(call.state().floats(), at, head * headDim + channel, lanes);
     }
   }
 

@@ -13,8 +13,10 @@ import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
+import quamba.kernels.QuantizedWeight;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
@@ -129,12 +131,46 @@ public final class CudaBackend implements Backend {
   /**
    * {@inheritDoc}
    *
+   * @throws UnsupportedOperationException if input is not F32
+   * @throws DeviceMemoryException if the device has too little memory left
+   */
+  @Override
+  public Tensor pack(QuantizedWeight weight, DType input) {
+    requireFloats(input == DType.F32, "products of codes");
+    float[] values = new float[Math.multiplyExact(weight.out(), weight.in())];
+    for (int row = 0; row < weight.out(); row++) {
+      weight.read(row, values, row * weight.in());
+    }
+    return pack(HostTensor.of(Shape.of(weight.out(), weight.in()), values));
+  }
+
+  /**
+   * {@inheritDoc}
+   *
    * @throws DeviceMemoryException if the device has too little memory left
    */
   @Override
   public CudaTensor allocate(DType dtype, Shape shape) {
     long bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
     return CudaTensor.dense(dtype, shape, arena.allocate(bytes, dtype + " tensor " + shape));
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws UnsupportedOperationException if format is not F32
+   * @throws DeviceMemoryException if the device has too little memory left
+   */
+  @Override
+  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+    requireFloats(format instanceof ScanState.F32, "rounded states");
+    return allocate(DType.F32, Shape.of(slots, dims.heads(), dims.headDim(), dims.stateDim()));
+  }
+
+  private static void requireFloats(boolean floats, String what) {
+    if (!floats) {
+      throw new UnsupportedOperationException("the cuda backend computes in f32, without " + what);
+    }
   }
 
   @Override
@@ -309,6 +345,16 @@ public final class CudaBackend implements Backend {
           .number(innerDim)
           .over(n, pieces(innerDim, kernel.threads()), 1);
     }
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws UnsupportedOperationException always
+   */
+  @Override
+  public void rotate(Tensor x, Tensor out) {
+    throw new UnsupportedOperationException("the cuda backend has no rotation");
   }
 
   @Override

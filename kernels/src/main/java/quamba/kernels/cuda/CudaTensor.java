@@ -110,6 +110,21 @@ final class CudaTensor implements Tensor {
     return new CudaTensor(dtype, Shape.of(shape.dim(0), count), column, stride, order);
   }
 
+  /**
+   * {@inheritDoc}
+   *
+   * @throws UnsupportedOperationException always: this backend computes in f32
+   */
+  @Override
+  public CudaTensor scaled(Tensor scale) {
+    throw new UnsupportedOperationException("the cuda backend computes in f32, without codes");
+  }
+
+  @Override
+  public CudaTensor scale() {
+    throw new IllegalStateException("the tensor has no scale");
+  }
+
   private void requireRows() {
     if (isPacked()) {
       throw new UnsupportedOperationException("a packed matrix has no views");

@@ -12,15 +12,19 @@ final class Head {
   private final Backend backend;
   private final Norm norm;
   private final Linear linear; // (width, modelDim)
+  private final Flow input; // of codes, or of what the last block left
+  private final Tensor codes; // (slots, modelDim) i8
   private final Tensor hidden; // (slots, modelDim) f32
   private final Tensor residual; // (slots, modelDim) f32
   private final Tensor logits; // (slots, width) f32
 
-  Head(Backend backend, Norm norm, Linear linear, int slots) {
+  Head(Backend backend, Norm norm, Flow input, Linear linear, int slots) {
     this.backend = backend;
     this.norm = norm;
+    this.input = input;
     this.linear = linear;
     int modelDim = linear.weight().shape().dim(1);
+    codes = backend.allocate(DType.I8, Shape.of(slots, modelDim));
     hidden = backend.allocate(DType.F32, Shape.of(slots, modelDim));
     residual = backend.allocate(DType.F32, Shape.of(slots, modelDim));
     logits = backend.allocate(DType.F32, Shape.of(slots, width()));
@@ -44,16 +48,18 @@ final class Head {
   /** (n, width) logits of the tokens {@code indices} (n) i32 of {@code a}. */
   Tensor logitsAt(Tensor indices, Activations a) {
     int count = indices.shape().dim(0);
-    backend.embed(indices, a.hidden(), hidden.rows(0, count));
+    backend.embed(indices, a.hidden().floats(), hidden.rows(0, count));
     backend.embed(indices, a.residual(), residual.rows(0, count));
     return logits(hidden.rows(0, count), residual.rows(0, count));
   }
 
   /** (n, width) logits of what the last block left: (n, modelDim) each, both overwritten. */
   Tensor logits(Tensor hidden, Tensor residual) {
-    Tensor out = logits.rows(0, hidden.shape().dim(0));
-    backend.norm(norm, hidden, residual, hidden);
-    backend.linear(linear, hidden, out);
+    int count = hidden.shape().dim(0);
+    Tensor out = logits.rows(0, count);
+    Tensor normed = input.in(new Activations.Buffer(hidden, codes.rows(0, count)));
+    backend.norm(norm, hidden, residual, normed);
+    backend.linear(linear, normed, out);
     return out;
   }
 }

@@ -3,12 +3,14 @@ package quamba.udf.model;
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.Conv;
+import quamba.kernels.DType;
 import quamba.kernels.Gate;
-import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Tensor;
 import quamba.udf.model.ModelConfig.Mamba1;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /**
  * A Mamba1 layer (spec 1.2): in_proj gives x and z; dt, B and C are selected by the convolved x.
@@ -16,43 +18,78 @@ import quamba.udf.model.ModelConfig.Mamba1;
 final class Mamba1Block implements Block {
   private final Mamba1 mixer;
   private final Norm norm;
-  private final Linear inProj; // (2 · innerDim, modelDim): x, z
+  private final Projection inProj; // (2 · innerDim, modelDim): x, z
   private final Conv conv; // over x
-  private final Linear xProj; // (selected, innerDim): dt (dtRank), B, C
-  private final Linear dtProj; // (innerDim, dtRank)
+  private final Projection xProj; // (selected, innerDim): dt (dtRank), B, C
+  private final Projection dtProj; // (innerDim, dtRank)
   private final Scan scan;
-  private final Gate gate;
-  private final Linear outProj; // (modelDim, innerDim)
+  private final OutProjection outProj;
+  private final ScanState state;
+
+  private final Flow u; // in_proj's input, of hidden
+  private final Flow convIn; // x, of projected as the next two
+  private final Flow convOut; // x
+  private final Flow z;
+  private final Flow dtLow; // dt_proj's input, of selected as the next two
+  private final Flow b;
+  private final Flow c;
+  private final Flow dt; // of dt
 
   Mamba1Block(ModelConfig config, Mamba1 mixer, Weights weights) {
     this.mixer = mixer;
     norm = weights.norm("norm.weight", config.epsilon());
-    inProj = weights.linear("mixer.in_proj.weight");
     conv = weights.conv("mixer.conv1d");
-    xProj = weights.linear("mixer.x_proj.weight");
-    dtProj = weights.linear("mixer.dt_proj.weight");
     scan = weights.scan("mixer.dt_proj.bias", mixer.dims(), Scan.Limit.NONE);
-    gate = new Gate.Plain();
-    outProj = weights.linear("mixer.out_proj.weight");
+    state = weights.state(mixer.dims());
+    outProj = new OutProjection(config, new Gate.Plain(), weights);
+
+    int inner = mixer.innerDim();
+    int rank = mixer.dtRank();
+    int states = mixer.dims().stateDim();
+    Columns x = weights.columns(0, inner, Tap.X_IN);
+    Columns gates = weights.columns(inner, inner, Tap.Z);
+    Columns low = weights.columns(0, rank, Tap.DT_PROJ_INPUT);
+    Columns bs = weights.columns(rank, states, Tap.B_OUT);
+    Columns cs = weights.columns(rank + states, states, Tap.C_OUT);
+    Columns steps = weights.columns(0, inner, Tap.DT);
+    u = weights.flow(weights.columns(0, config.modelDim(), Tap.IN_PROJ_INPUT));
+    convIn = weights.flow(x);
+    convOut = weights.flow(weights.columns(0, inner, Tap.X_OUT));
+    z = weights.flow(gates);
+    dtLow = weights.flow(low);
+    b = weights.flow(bs);
+    c = weights.flow(cs);
+    dt = weights.flow(steps);
+    inProj = weights.projection("mixer.in_proj.weight", u.dtype(), x, gates);
+    xProj = weights.projection("mixer.x_proj.weight", convOut.dtype(), low, bs, cs);
+    dtProj = weights.projection("mixer.dt_proj.weight", dtLow.dtype(), steps);
+  }
+
+  @Override
+  public DType activations() {
+    return u.dtype();
+  }
+
+  @Override
+  public StatePool.Layer allocateState(Backend backend, int slots) {
+    return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
   }
 
   @Override
   public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
-    int innerDim = mixer.innerDim();
-    int stateDim = mixer.dims().stateDim();
-    Tensor x = a.projected().columns(0, innerDim);
-    Tensor z = a.projected().columns(innerDim, innerDim);
-    Tensor dtLow = a.selected().columns(0, mixer.dtRank());
-    Tensor b = a.selected().columns(mixer.dtRank(), stateDim);
-    Tensor c = a.selected().columns(mixer.dtRank() + stateDim, stateDim);
+    Tensor normed = u.in(a.hidden());
+    Tensor x = convOut.in(a.projected());
+    Tensor steps = dt.in(a.dt());
+    Tensor bs = b.in(a.selected());
+    Tensor cs = c.in(a.selected());
+    Tensor y = a.mixed().floats();
 
-    backend.norm(norm, a.hidden(), a.residual(), a.hidden());
-    backend.linear(inProj, a.hidden(), a.projected());
-    backend.conv(conv, batch, x, state.conv(), x);
-    backend.linear(xProj, x, a.selected());
-    backend.linear(dtProj, dtLow, a.dt());
-    backend.scan(scan, batch, x, a.dt(), b, c, state.scan(), a.mixed());
-    backend.gate(gate, a.mixed(), z, a.mixed());
-    backend.linear(outProj, a.mixed(), a.hidden());
+    backend.norm(norm, a.hidden().floats(), a.residual(), normed);
+    inProj.run(backend, normed, a.projected());
+    backend.conv(conv, batch, convIn.in(a.projected()), state.conv(), x);
+    xProj.run(backend, x, a.selected());
+    dtProj.run(backend, dtLow.in(a.selected()), a.dt());
+    backend.scan(scan, batch, x, steps, bs, cs, state.scan(), y);
+    outProj.run(backend, z.in(a.projected()), a);
   }
 }

@@ -3,48 +3,85 @@ package quamba.udf.model;
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.Conv;
+import quamba.kernels.DType;
 import quamba.kernels.Gate;
-import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Tensor;
 import quamba.udf.model.ModelConfig.Mamba2;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /** A Mamba2 layer (spec 1.3): in_proj gives z, x, B, C and dt at once. */
 final class Mamba2Block implements Block {
   private final Mamba2 mixer;
   private final Norm norm;
-  private final Linear inProj; // (projected, modelDim): z, x, B, C, dt
+  private final Projection inProj; // (projected, modelDim): z, x, B, C, dt
   private final Conv conv; // over x, B, C
   private final Scan scan;
-  private final Gate gate;
-  private final Linear outProj; // (modelDim, innerDim)
+  private final OutProjection outProj;
+  private final ScanState state;
+
+  private final Flow u; // in_proj's input, of hidden; the others are of projected
+  private final Flow z;
+  private final Flow convIn; // x, B, C
+  private final Flow convOut; // x, B, C
+  private final Flow dt;
 
   Mamba2Block(ModelConfig config, Mamba2 mixer, Weights weights) {
     this.mixer = mixer;
     norm = weights.norm("norm.weight", config.epsilon());
-    inProj = weights.linear("mixer.in_proj.weight");
     conv = weights.conv("mixer.conv1d");
     scan = weights.scan("mixer.dt_bias", mixer.dims(), mixer.limit());
-    gate =
-        new Gate.Normed(weights.norm("mixer.norm.weight", config.epsilon()), mixer.dims().groups());
-    outProj = weights.linear("mixer.out_proj.weight");
+    state = weights.state(mixer.dims());
+    Norm gateNorm = weights.norm("mixer.norm.weight", config.epsilon());
+    outProj = new OutProjection(config, new Gate.Normed(gateNorm, mixer.dims().groups()), weights);
+
+    int x = mixer.innerDim();
+    Columns gates = weights.columns(0, x, Tap.Z);
+    Columns in = xbc(weights, Tap.X_IN, Tap.B_IN, Tap.C_IN);
+    Columns steps = weights.columns(x + mixer.convChannels(), mixer.dims().heads(), Tap.DT);
+    u = weights.flow(weights.columns(0, config.modelDim(), Tap.IN_PROJ_INPUT));
+    z = weights.flow(gates);
+    convIn = weights.flow(in);
+    convOut = weights.flow(xbc(weights, Tap.X_OUT, Tap.B_OUT, Tap.C_OUT));
+    dt = weights.flow(steps);
+    inProj = weights.projection("mixer.in_proj.weight", u.dtype(), gates, in, steps);
+  }
+
+  private Columns xbc(Weights weights, Tap x, Tap b, Tap c) {
+    int inner = mixer.innerDim();
+    int bc = mixer.bcDim();
+    return weights
+        .columns(inner, inner, x)
+        .and(weights.columns(2 * inner, bc, b))
+        .and(weights.columns(2 * inner + bc, bc, c));
+  }
+
+  @Override
+  public DType activations() {
+    return u.dtype();
+  }
+
+  @Override
+  public StatePool.Layer allocateState(Backend backend, int slots) {
+    return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
   }
 
   @Override
   public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
-    int innerDim = mixer.innerDim();
-    Tensor z = a.projected().columns(0, innerDim);
-    Tensor xbc = a.projected().columns(innerDim, mixer.convChannels());
-    Tensor x = xbc.columns(0, innerDim);
-    Tensor b = xbc.columns(innerDim, mixer.bcDim());
-    Tensor c = xbc.columns(innerDim + mixer.bcDim(), mixer.bcDim());
+    Tensor normed = u.in(a.hidden());
+    Tensor xbc = convOut.in(a.projected());
+    Tensor x = xbc.columns(0, mixer.innerDim());
+    Tensor b = xbc.columns(mixer.innerDim(), mixer.bcDim());
+    Tensor c = xbc.columns(mixer.innerDim() + mixer.bcDim(), mixer.bcDim());
+    Tensor steps = dt.in(a.projected());
+    Tensor y = a.mixed().floats();
 
-    backend.norm(norm, a.hidden(), a.residual(), a.hidden());
-    backend.linear(inProj, a.hidden(), a.projected());
-    backend.conv(conv, batch, xbc, state.conv(), xbc);
-    backend.scan(scan, batch, x, a.dt(), b, c, state.scan(), a.mixed());
-    backend.gate(gate, a.mixed(), z, a.mixed());
-    backend.linear(outProj, a.mixed(), a.hidden());
+    backend.norm(norm, a.hidden().floats(), a.residual(), normed);
+    inProj.run(backend, normed, a.projected());
+    backend.conv(conv, batch, convIn.in(a.projected()), state.conv(), xbc);
+    backend.scan(scan, batch, x, steps, b, c, state.scan(), y);
+    outProj.run(backend, z.in(a.projected()), a);
   }
 }

@@ -40,8 +40,11 @@ public final class MambaModel implements Model {
     head = layers.head();
     noIds = backend.allocate(DType.I32, Shape.of(capacity.tokensPerStep()));
     nothing = backend.allocate(DType.F32, Shape.of(1, config.modelDim()));
-    activations = Activations.allocate(backend, config, capacity.tokensPerStep());
-    states = StatePool.allocate(backend, config, capacity.slots());
+    int tokens = capacity.tokensPerStep();
+    boolean codes = blocks.stream().anyMatch(block -> block.activations() == DType.I8);
+    Activations.Rows rows = new Activations.Rows(tokens, codes ? tokens : 0);
+    activations = Activations.allocate(backend, config, rows);
+    states = StatePool.allocate(backend, blocks, capacity.slots());
     inputs = new StepTensors(backend, capacity);
     sampling = new SlotSampling(backend, capacity.slots(), vocab);
   }
@@ -113,7 +116,8 @@ public final class MambaModel implements Model {
             .order(ByteOrder.LITTLE_ENDIAN);
     for (int first = 0; first < tokens; first += most) {
       int count = Math.min(most, tokens - first);
-      Tensor logits = head.logits(a.hidden().rows(first, count), a.residual().rows(first, count));
+      Tensor hidden = a.hidden().floats().rows(first, count);
+      Tensor logits = head.logits(hidden, a.residual().rows(first, count));
       piece.limit(count * Float.BYTES * width);
       backend.read(logits, piece);
       consumer.accept(first, count, piece.asFloatBuffer());
@@ -124,7 +128,7 @@ public final class MambaModel implements Model {
   private Activations forward(Batch batch) {
     Activations a = activations.tokens(batch.tokens());
     backend.embed(noIds.rows(0, batch.tokens()), nothing, a.residual());
-    backend.embed(inputs.ids(batch), embedding, a.hidden());
+    backend.embed(inputs.ids(batch), embedding, a.hidden().floats());
     for (int layer = 0; layer < blocks.size(); layer++) {
       blocks.get(layer).forward(backend, batch, a, states.layer(layer));
     }

@@ -63,7 +63,13 @@ final class MambaSsmConfig {
             config.isFalse("tie_embeddings") ? Tie.UNTIED : Tie.TIED,
             config.ids("eos_token_id"));
     Mixer mixer = mixer(config.child("ssm_cfg"), modelDim);
-    return new ModelConfig(modelDim, config.size("n_layer"), EPSILON, vocabulary, mixer);
+    return new ModelConfig(
+        modelDim,
+        config.size("n_layer"),
+        EPSILON,
+        vocabulary,
+        mixer,
+        Quantization.read(config, mixer.innerDim()));
   }
 
   private static int padded(int vocab, int multiple) {

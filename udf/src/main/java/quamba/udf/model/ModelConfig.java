@@ -13,9 +13,15 @@ import quamba.udf.checkpoint.InvalidCheckpointException;
  * @param epsilon of every norm
  * @param vocabulary ids and what becomes of them at both ends of the model
  * @param mixer family and extents of the blocks
+ * @param quantization what the section of that name says
  */
 public record ModelConfig(
-    int modelDim, int layers, float epsilon, Vocabulary vocabulary, Mixer mixer) {
+    int modelDim,
+    int layers,
+    float epsilon,
+    Vocabulary vocabulary,
+    Mixer mixer,
+    Quantization quantization) {
 
   /** Where the logits' matrix comes from. */
   public enum Tie {

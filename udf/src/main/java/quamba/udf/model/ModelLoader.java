@@ -3,6 +3,7 @@ package quamba.udf.model;
 import java.util.List;
 import java.util.stream.IntStream;
 import quamba.kernels.Backend;
+import quamba.kernels.DType;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Tensor;
@@ -33,6 +34,12 @@ public final class ModelLoader {
   public static ModelConfig check(TensorSource source) {
     ModelLoader loader = new ModelLoader(source);
     source.names().forEach(name -> loader.tensors.take(source, name));
+    for (int layer = 0; layer < loader.config.layers(); layer++) {
+      loader.checkCodes(layer);
+    }
+    boolean own = source.names().contains(ModelTensors.HEAD);
+    String head = own ? ModelTensors.HEAD : ModelTensors.EMBEDDING;
+    loader.tensors.matrix(source, head).checkInput(loader.headInput().dtype());
     return loader.config;
   }
 
@@ -55,18 +62,51 @@ public final class ModelLoader {
           "vocabulary: the model has %d ids, the tokenizer %d"
               .formatted(config.vocabulary().size(), vocab));
     }
-    Weights weights = new Weights(source, tensors, backend, "");
-    Tensor embedding = weights.matrix(ModelTensors.EMBEDDING);
-    Linear linear =
-        source.names().contains(ModelTensors.HEAD)
-            ? weights.linear(ModelTensors.HEAD)
-            : new Linear(embedding);
-    Norm norm = weights.norm(ModelTensors.FINAL_NORM, config.epsilon());
+    Columns headInput = headInput();
+    boolean own = source.names().contains(ModelTensors.HEAD);
+    Tensor embedding =
+        tensors
+            .matrix(source, ModelTensors.EMBEDDING)
+            .pack(backend, own ? DType.F32 : headInput.dtype());
+    Tensor logits =
+        own
+            ? tensors.matrix(source, ModelTensors.HEAD).pack(backend, headInput.dtype())
+            : embedding;
+    Norm norm =
+        new Norm(backend.upload(tensors.take(source, ModelTensors.FINAL_NORM)), config.epsilon());
     List<Block> blocks =
-        IntStream.range(0, config.layers()).mapToObj(i -> block(weights.layer(i))).toList();
-    Head head = new Head(backend, norm, linear, capacity.slots());
+        IntStream.range(0, config.layers())
+            .mapToObj(layer -> block(weights(backend, layer, capacity.state())))
+            .toList();
+    Head head =
+        new Head(backend, norm, Flow.of(backend, headInput), new Linear(logits), capacity.slots());
     return new MambaModel(
         backend, config, capacity, vocab, new MambaModel.Layers(embedding, blocks, head));
+  }
+
+  private Columns headInput() {
+    String name = QuantizedNames.HEAD_INPUT_SCALE;
+    boolean codes = source.names().contains(name);
+    float[] scales = codes ? LayerScales.read(tensors.take(source, name), name) : new float[0];
+    return new Columns(0, config.modelDim(), scales);
+  }
+
+  private LayerScales scales(int layer) {
+    return new LayerScales(source, tensors, config.mixer(), layer);
+  }
+
+  private Weights weights(Backend backend, int layer, StateFormat state) {
+    String prefix = ModelTensors.prefix(layer);
+    return new Weights(source, tensors, backend, prefix, scales(layer), state);
+  }
+
+  /** Refuses matrices of floats in a layer whose activations are codes. */
+  private void checkCodes(int layer) {
+    DType dtype = scales(layer).dtype();
+    String prefix = ModelTensors.prefix(layer) + "mixer.";
+    source.names().stream()
+        .filter(name -> name.startsWith(prefix) && name.endsWith("_proj.weight"))
+        .forEach(name -> tensors.matrix(source, name).checkInput(dtype));
   }
 
   private Block block(Weights weights) {

@@ -1,10 +1,9 @@
 package quamba.udf.model;
 
 import java.util.List;
-import java.util.stream.Stream;
 import quamba.kernels.Backend;
 import quamba.kernels.DType;
-import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 import quamba.udf.model.ModelConfig.Mixer;
@@ -14,8 +13,8 @@ final class StatePool {
   /**
    * The states of one layer.
    *
-   * @param conv (slots, convWidth − 1, convChannels) f32
-   * @param scan (slots, heads, headDim, stateDim) f32
+   * @param conv (slots, convWidth − 1, convChannels) f32 or i8
+   * @param scan (slots, heads, headDim, stateDim)
    */
   record Layer(Tensor conv, Tensor scan) {}
 
@@ -25,18 +24,16 @@ final class StatePool {
     this.layers = layers;
   }
 
-  static StatePool allocate(Backend backend, ModelConfig config, int slots) {
+  static StatePool allocate(Backend backend, List<Block> blocks, int slots) {
     return new StatePool(
-        Stream.generate(() -> allocateLayer(backend, config.mixer(), slots))
-            .limit(config.layers())
-            .toList());
+        blocks.stream().map(block -> block.allocateState(backend, slots)).toList());
   }
 
-  private static Layer allocateLayer(Backend backend, Mixer mixer, int slots) {
-    Scan.Dims dims = mixer.dims();
-    Shape conv = Shape.of(slots, mixer.convWidth() - 1, mixer.convChannels());
-    Shape scan = Shape.of(slots, dims.heads(), dims.headDim(), dims.stateDim());
-    return new Layer(backend.allocate(DType.F32, conv), backend.allocate(DType.F32, scan));
+  static Layer allocateLayer(
+      Backend backend, Mixer mixer, int slots, DType conv, ScanState format) {
+    Shape shape = Shape.of(slots, mixer.convWidth() - 1, mixer.convChannels());
+    return new Layer(
+        backend.allocate(conv, shape), backend.allocateState(format, mixer.dims(), slots));
   }
 
   Layer layer(int index) {

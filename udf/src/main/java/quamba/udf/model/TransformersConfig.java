@@ -36,7 +36,13 @@ final class TransformersConfig {
     config.requireSize("intermediate_size", innerDim);
     Mixer mixer =
         family == Family.MAMBA1 ? mamba1(config, modelDim, innerDim) : mamba2(config, innerDim);
-    return new ModelConfig(modelDim, layers, epsilon, vocabulary(config, family), mixer);
+    return new ModelConfig(
+        modelDim,
+        layers,
+        epsilon,
+        vocabulary(config, family),
+        mixer,
+        Quantization.read(config, innerDim));
   }
 
   private enum Family {

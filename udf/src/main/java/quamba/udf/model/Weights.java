@@ -1,45 +1,46 @@
 package quamba.udf.model;
 
-import java.nio.ByteBuffer;
+import java.util.Arrays;
 import quamba.kernels.Backend;
 import quamba.kernels.Conv;
 import quamba.kernels.DType;
+import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
-import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
+import quamba.udf.checkpoint.InvalidCheckpointException;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.QuantizedNames.Tap;
 
-/**
- * Brings a checkpoint's tensors to a backend, one at a time, each checked first. Names are relative
- * to a prefix.
- */
+/** Brings a layer's tensors to a backend, one at a time, each checked first. */
 final class Weights {
   private final TensorSource source;
   private final ModelTensors tensors;
   private final Backend backend;
-  private final String prefix;
+  private final String prefix; // of the names that methods take
+  private final LayerScales scales;
+  private final StateFormat stateFormat;
 
-  Weights(TensorSource source, ModelTensors tensors, Backend backend, String prefix) {
+  Weights(
+      TensorSource source,
+      ModelTensors tensors,
+      Backend backend,
+      String prefix,
+      LayerScales scales,
+      StateFormat stateFormat) {
     this.source = source;
     this.tensors = tensors;
     this.backend = backend;
     this.prefix = prefix;
-  }
-
-  /** The tensors of one layer. */
-  Weights layer(int layer) {
-    return new Weights(source, tensors, backend, ModelTensors.prefix(layer));
+    this.scales = scales;
+    this.stateFormat = stateFormat;
   }
 
   Norm norm(String name, float epsilon) {
     return new Norm(vector(name), epsilon);
-  }
-
-  Linear linear(String name) {
-    return new Linear(matrix(name));
   }
 
   /** The convolution, whose weight checkpoints hold as (channels, 1, convWidth). */
@@ -55,9 +56,59 @@ final class Weights {
     return new Scan(decay("mixer.A_log"), vector(dtBias), vector("mixer.D"), dims, limit);
   }
 
-  /** The matrix {@code name} in the order of {@link Backend#linear}. */
-  Tensor matrix(String name) {
-    return backend.pack(take(name));
+  /** The recurrence's state, as the model was asked to keep it. */
+  ScanState state(Scan.Dims dims) {
+    return switch (stateFormat) {
+      case F32 -> new ScanState.F32();
+      case F16 -> new ScanState.F16();
+      case I8 -> new ScanState.RowScaled();
+      case I8_STATIC -> new ScanState.StaticScaled(stateScale(dims));
+    };
+  }
+
+  private Tensor stateScale(Scan.Dims dims) {
+    Shape shape = Shape.of(dims.heads(), dims.headDim(), dims.stateDim());
+    float[] given = scales.of(Tap.STATE);
+    if (given.length == 0) {
+      throw new InvalidCheckpointException(
+          "the state's format asks for static scales: missing tensor %smixer.%s_scale"
+              .formatted(prefix, Tap.STATE));
+    }
+    float[] all = given;
+    if (given.length == 1) {
+      all = new float[(int) shape.elements()];
+      Arrays.fill(all, given[0]);
+    }
+    return backend.upload(HostTensor.of(shape, all));
+  }
+
+  /** Columns of a buffer, as this layer has {@code tap}. */
+  Columns columns(int first, int count, Tap tap) {
+    return scales.columns(first, count, tap);
+  }
+
+  Flow flow(Columns columns) {
+    return Flow.of(backend, columns);
+  }
+
+  /**
+   * The matrix {@code name} with its outputs.
+   *
+   * @param input dtype of what it multiplies
+   * @param outputs columns of a buffer for all of its rows, in order
+   */
+  Projection projection(String name, DType input, Columns... outputs) {
+    return Projection.load(backend, this, name, input, outputs);
+  }
+
+  /** All of the matrix {@code name}, for {@link Backend#linear} of inputs of this dtype. */
+  Tensor matrix(String name, DType input) {
+    return tensors.matrix(source, prefix + name).pack(backend, input);
+  }
+
+  /** Some rows of the matrix {@code name}. */
+  Tensor matrix(String name, int first, int count, DType input) {
+    return tensors.matrix(source, prefix + name).rows(first, count).pack(backend, input);
   }
 
   private Tensor vector(String name) {
@@ -68,35 +119,14 @@ final class Weights {
   private Tensor decay(String name) {
     HostTensor logs = take(name);
     float[] decay = new float[(int) logs.shape().elements()];
+    HostFloats.read(logs, 0, decay.length, decay, 0);
     for (int i = 0; i < decay.length; i++) {
-      decay[i] = (float) -Math.exp(element(logs, i));
+      decay[i] = (float) -Math.exp(decay[i]);
     }
     return backend.upload(HostTensor.of(logs.shape(), decay));
   }
 
   private HostTensor take(String name) {
     return tensors.take(source, prefix + name);
-  }
-
-  private static double element(HostTensor tensor, int index) {
-    ByteBuffer data = tensor.data();
-    if (tensor.dtype() == DType.F32) {
-      return data.getFloat(index * Float.BYTES);
-    }
-    short bits = data.getShort(index * Short.BYTES);
-    return tensor.dtype() == DType.F16 ? half(bits) : Float.intBitsToFloat(bits << Short.SIZE);
-  }
-
-  /** The value of IEEE 754 binary16 {@code bits}: 1 sign, 5 exponent, 10 fraction bits. */
-  private static double half(short bits) {
-    int exponent = (bits >> 10) & 0x1f;
-    int fraction = bits & 0x3ff;
-    double magnitude =
-        switch (exponent) {
-          case 0 -> Math.scalb((double) fraction, -24);
-          case 0x1f -> fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN;
-          default -> Math.scalb((double) (fraction | 0x400), exponent - 25);
-        };
-    return bits < 0 ? -magnitude : magnitude;
   }
 }

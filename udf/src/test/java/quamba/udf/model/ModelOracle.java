@@ -1,21 +1,52 @@
 package quamba.udf.model;
 
+import java.util.Arrays;
+import java.util.Set;
+import quamba.kernels.Hadamard;
 import quamba.kernels.Scan;
 import quamba.udf.model.ModelConfig.Mamba1;
 import quamba.udf.model.ModelConfig.Mamba2;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /**
  * Mamba1 and Mamba2 in double precision, one token at a time, as plain loops over the papers'
  * formulas.
  */
 final class ModelOracle {
-  private final RandomModel model;
+  /** A model's configuration and the exact values of its tensors. */
+  interface Values {
+    ModelConfig parsed();
+
+    Set<String> names();
+
+    double[] values(String name);
+  }
+
+  /** What becomes of activations on their way. */
+  interface Taps {
+    /** Nothing. */
+    Taps NONE = (layer, tap, values) -> values;
+
+    /** What flows on where {@code values} flow through {@code tap} of a layer. */
+    double[] pass(int layer, Tap tap, double[] values);
+
+    /** What the head reads of {@code values}. */
+    default double[] head(double[] values) {
+      return values;
+    }
+  }
+
+  private final Values model;
+  private final Taps taps;
   private final ModelConfig config;
   private final double[][] convState; // per layer: (convWidth, channels), newest last
   private final double[][] scanState; // per layer: (heads, headDim, stateDim)
 
-  ModelOracle(RandomModel model) {
+  private int seen; // tokens
+
+  ModelOracle(Values model, Taps taps) {
     this.model = model;
+    this.taps = taps;
     config = model.parsed();
     Scan.Dims dims = config.mixer().dims();
     convState =
@@ -24,8 +55,8 @@ final class ModelOracle {
   }
 
   /** Logits (tokens, vocabulary rows) after each of {@code ids}, from an empty state. */
-  static double[][] logits(RandomModel model, int... ids) {
-    ModelOracle oracle = new ModelOracle(model);
+  static double[][] logits(Values model, Taps taps, int... ids) {
+    ModelOracle oracle = new ModelOracle(model, taps);
     double[][] logits = new double[ids.length][];
     for (int token = 0; token < ids.length; token++) {
       logits[token] = oracle.next(ids[token]);
@@ -42,7 +73,8 @@ final class ModelOracle {
     }
     for (int layer = 0; layer < config.layers(); layer++) {
       String name = "backbone.layers." + layer + ".";
-      double[] u = norm(residual, name + "norm.weight", 1);
+      double[] normed = norm(residual, name + "norm.weight", 1);
+      double[] u = taps.pass(layer, Tap.IN_PROJ_INPUT, normed);
       double[] out =
           config.mixer() instanceof Mamba1 mamba1
               ? mamba1(mamba1, layer, name + "mixer.", u)
@@ -51,8 +83,9 @@ final class ModelOracle {
         residual[i] += out[i];
       }
     }
+    seen++;
     boolean own = model.names().contains("lm_head.weight");
-    double[] last = norm(residual, "backbone.norm_f.weight", 1);
+    double[] last = taps.head(norm(residual, "backbone.norm_f.weight", 1));
     return matrix(own ? "lm_head.weight" : "backbone.embedding.weight", last);
   }
 
@@ -60,12 +93,14 @@ final class ModelOracle {
     int inner = mixer.dims().heads();
     int states = mixer.dims().stateDim();
     double[] xz = matrix(name + "in_proj.weight", u);
-    double[] x = conv(layer, name, part(xz, 0, inner));
-    double[] z = part(xz, inner, inner);
+    double[] z = taps.pass(layer, Tap.Z, part(xz, inner, inner));
+    double[] in = taps.pass(layer, Tap.X_IN, part(xz, 0, inner));
+    double[] x = taps.pass(layer, Tap.X_OUT, conv(layer, name, in));
     double[] selected = matrix(name + "x_proj.weight", x);
-    double[] dt = matrix(name + "dt_proj.weight", part(selected, 0, mixer.dtRank()));
-    double[] b = part(selected, mixer.dtRank(), states);
-    double[] c = part(selected, mixer.dtRank() + states, states);
+    double[] low = taps.pass(layer, Tap.DT_PROJ_INPUT, part(selected, 0, mixer.dtRank()));
+    double[] dt = taps.pass(layer, Tap.DT, matrix(name + "dt_proj.weight", low));
+    double[] b = taps.pass(layer, Tap.B_OUT, part(selected, mixer.dtRank(), states));
+    double[] c = taps.pass(layer, Tap.C_OUT, part(selected, mixer.dtRank() + states, states));
     double[] y = new double[inner];
     for (int channel = 0; channel < inner; channel++) {
       double step = softplus(dt[channel] + model.values(name + "dt_proj.bias")[channel]);
@@ -79,7 +114,7 @@ final class ModelOracle {
       }
       y[channel] *= silu(z[channel]);
     }
-    return matrix(name + "out_proj.weight", y);
+    return out(layer, name, y);
   }
 
   private double[] mamba2(Mamba2 mixer, int layer, String name, double[] u) {
@@ -88,9 +123,16 @@ final class ModelOracle {
     int states = dims.stateDim();
     int bc = dims.groups() * states;
     double[] projected = matrix(name + "in_proj.weight", u);
-    double[] z = part(projected, 0, inner);
-    double[] xbc = conv(layer, name, part(projected, inner, inner + 2 * bc));
-    double[] dt = part(projected, 2 * inner + 2 * bc, dims.heads());
+    double[] z = taps.pass(layer, Tap.Z, part(projected, 0, inner));
+    double[] x = taps.pass(layer, Tap.X_IN, part(projected, inner, inner));
+    double[] b = taps.pass(layer, Tap.B_IN, part(projected, 2 * inner, bc));
+    double[] c = taps.pass(layer, Tap.C_IN, part(projected, 2 * inner + bc, bc));
+    double[] convolved = conv(layer, name, joined(x, b, c));
+    x = taps.pass(layer, Tap.X_OUT, part(convolved, 0, inner));
+    b = taps.pass(layer, Tap.B_OUT, part(convolved, inner, bc));
+    c = taps.pass(layer, Tap.C_OUT, part(convolved, inner + bc, bc));
+    double[] raw = part(projected, 2 * inner + 2 * bc, dims.heads());
+    double[] dt = taps.pass(layer, Tap.DT, raw);
     double[] y = new double[inner];
     for (int head = 0; head < dims.heads(); head++) {
       int group = head / (dims.heads() / dims.groups());
@@ -99,17 +141,33 @@ final class ModelOracle {
       double decay = Math.exp(step * -Math.exp(model.values(name + "A_log")[head]));
       for (int p = 0; p < dims.headDim(); p++) {
         int channel = head * dims.headDim() + p;
-        y[channel] = model.values(name + "D")[head] * xbc[channel];
+        y[channel] = model.values(name + "D")[head] * x[channel];
         for (int n = 0; n < states; n++) {
           double[] s = scanState[layer];
           int at = channel * states + n;
-          s[at] = decay * s[at] + step * xbc[channel] * xbc[inner + group * states + n];
-          y[channel] += s[at] * xbc[inner + bc + group * states + n];
+          s[at] = decay * s[at] + step * x[channel] * b[group * states + n];
+          y[channel] += s[at] * c[group * states + n];
         }
         y[channel] *= silu(z[channel]);
       }
     }
-    return matrix(name + "out_proj.weight", norm(y, name + "norm.weight", dims.groups()));
+    return out(layer, name, norm(y, name + "norm.weight", dims.groups()));
+  }
+
+  /** The end of both; the state is kept as its tap has it after every 16 tokens. */
+  private double[] out(int layer, String name, double[] y) {
+    if ((seen + 1) % 16 == 0) {
+      scanState[layer] = taps.pass(layer, Tap.STATE, scanState[layer]);
+    }
+    double[] rotated = y.clone();
+    if (config.quantization().rotation() == Quantization.Rotation.HADAMARD) {
+      Hadamard.of(y.length).apply(rotated, 0);
+    }
+    return matrix(name + "out_proj.weight", taps.pass(layer, Tap.OUT_PROJ_INPUT, rotated));
+  }
+
+  private static double[] joined(double[]... parts) {
+    return Arrays.stream(parts).flatMapToDouble(Arrays::stream).toArray();
   }
 
   private double[] conv(int layer, String name, double[] x) {

@@ -64,7 +64,7 @@ class ModelOracleTest {
     for (int i = 0; i < ids.length; i++) {
       ids[i] = (i * i + 3 * i) % vocab;
     }
-    double[][] expected = ModelOracle.logits(source, ids);
+    double[][] expected = ModelOracle.logits(source, ModelOracle.Taps.NONE, ids);
     try (MambaModel model =
         ModelLoader.open(source, Backends.open("cpu", 2), new Capacity(3, 70), vocab)) {
       float[][] found = Rows.logits(model, 1, 70, ids);

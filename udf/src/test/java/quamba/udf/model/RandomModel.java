@@ -18,7 +18,7 @@ import quamba.udf.model.ModelConfig.Mamba2;
  * A model with random weights: a checkpoint in memory, and the exact values of its tensors for
  * {@link ModelOracle}.
  */
-final class RandomModel implements TensorSource {
+final class RandomModel implements TensorSource, ModelOracle.Values {
   private final String json;
   private final ModelConfig config;
   private final DType[] dtypes;
@@ -112,7 +112,8 @@ final class RandomModel implements TensorSource {
     return Float.intBitsToFloat(bits);
   }
 
-  ModelConfig parsed() {
+  @Override
+  public ModelConfig parsed() {
     return config;
   }
 
@@ -122,7 +123,8 @@ final class RandomModel implements TensorSource {
   }
 
   /** The exact values of a tensor. */
-  double[] values(String name) {
+  @Override
+  public double[] values(String name) {
     return values.get(name);
   }
 

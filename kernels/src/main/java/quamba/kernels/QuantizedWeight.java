@@ -1,0 +1,197 @@
+package quamba.kernels;
+
+import java.nio.ByteBuffer;
+
+/**
+ * A matrix (out, in) as integer codes with scales, logical and row-major as a checkpoint holds it.
+ * Symmetric: value = code · scale, in single precision.
+ */
+public sealed interface QuantizedWeight {
+  /** Rows. */
+  int out();
+
+  /** Columns. */
+  int in();
+
+  /** Writes the values of row {@code row}, {@link #in} of them, to {@code target[at …]}. */
+  void read(int row, float[] target, int at);
+
+  /**
+   * The matrix as 8-bit codes with one scale a row, as it meets 8-bit activations: the value that
+   * counts is code · scale of this.
+   */
+  Int8 asInt8();
+
+  /**
+   * The matrix of these codes, 8-bit if they are I8 and 4-bit if U8.
+   *
+   * @throws IllegalArgumentException with what was expected and found if they do not fit together
+   */
+  static QuantizedWeight of(HostTensor codes, HostTensor scales) {
+    return codes.dtype() == DType.I8 ? new Int8(codes, scales) : new Int4(codes, scales);
+  }
+
+  /**
+   * 8-bit codes and a scale for each row.
+   *
+   * @param codes (out, in) I8
+   * @param scales (out) F16 or F32
+   */
+  record Int8(HostTensor codes, HostTensor scales) implements QuantizedWeight {
+    /** Checks dtypes and shapes. */
+    public Int8 {
+      if (codes.dtype() != DType.I8 || codes.shape().rank() != 2) {
+        throw new IllegalArgumentException(
+            "codes: expected I8 (out, in), found %s %s".formatted(codes.dtype(), codes.shape()));
+      }
+      checkScales(scales, Shape.of(codes.shape().dim(0)));
+    }
+
+    @Override
+    public int out() {
+      return codes.shape().dim(0);
+    }
+
+    @Override
+    public int in() {
+      return codes.shape().dim(1);
+    }
+
+    /** The scale of a row. */
+    public float scale(int row) {
+      return element(scales, row);
+    }
+
+    @Override
+    public void read(int row, float[] target, int at) {
+      readCodes(row, target, at);
+      float scale = scale(row);
+      for (int i = at; i < at + in(); i++) {
+        target[i] *= scale;
+      }
+    }
+
+    /** Writes the codes of row {@code row}, {@link #in} of them, to {@code target[at …]}. */
+    public void readCodes(int row, float[] target, int at) {
+      int in = in();
+      for (int i = 0; i < in; i++) {
+        target[at + i] = codes.data().get(row * in + i);
+      }
+    }
+
+    @Override
+    public Int8 asInt8() {
+      return this;
+    }
+  }
+
+  /**
+   * 4-bit codes −8 … 7 and a scale for each {@link #GROUP} columns of a row, the last group maybe
+   * shorter. As 8-bit codes a row is (spec 6.6), of its codes q and scales s:
+   *
+   * <pre>
+   *   rowScale = max |q · s| / 127
+   *   ratio    = binary16(s / rowScale)   for each group; 0 if rowScale is 0
+   *   code     = round(q · ratio)         ties to even
+   * </pre>
+   *
+   * all in single precision. The product of 4-bit q and 11-bit ratio is exact, so that a code is
+   * rounded once and every way of computing it agrees.
+   *
+   * @param codes (out, in / 2) U8: two's complement nibbles, that of the even column in the low
+   *     half
+   * @param scales (out, ceil(in / 128)) F16 or F32, of either sign
+   */
+  record Int4(HostTensor codes, HostTensor scales) implements QuantizedWeight {
+    /** Columns that share a scale. */
+    public static final int GROUP = 128;
+
+    private static final int MOST = 127;
+
+    /** Checks dtypes and shapes. */
+    public Int4 {
+      if (codes.dtype() != DType.U8 || codes.shape().rank() != 2) {
+        throw new IllegalArgumentException(
+            "codes: expected U8 (out, in / 2), found %s %s"
+                .formatted(codes.dtype(), codes.shape()));
+      }
+      int groups = (2 * codes.shape().dim(1) + GROUP - 1) / GROUP;
+      checkScales(scales, Shape.of(codes.shape().dim(0), groups));
+    }
+
+    @Override
+    public int out() {
+      return codes.shape().dim(0);
+    }
+
+    @Override
+    public int in() {
+      return 2 * codes.shape().dim(1);
+    }
+
+    /** The code at a place. */
+    public int code(int row, int column) {
+      int pair = codes.data().get(row * codes.shape().dim(1) + column / 2);
+      return column % 2 == 0 ? pair << 28 >> 28 : pair >> 4;
+    }
+
+    /** The scale of group {@code group} of a row. */
+    public float scale(int row, int group) {
+      return element(scales, row * scales.shape().dim(1) + group);
+    }
+
+    @Override
+    public void read(int row, float[] target, int at) {
+      int in = in();
+      for (int i = 0; i < in; i++) {
+        target[at + i] = code(row, i) * scale(row, i / GROUP);
+      }
+    }
+
+    /** The scale of a row as 8-bit codes. */
+    public float rowScale(int row) {
+      float most = 0;
+      for (int i = 0; i < in(); i++) {
+        most = Math.max(most, Math.abs(code(row, i) * scale(row, i / GROUP)));
+      }
+      return most / MOST;
+    }
+
+    /** What a 4-bit code of a group is multiplied by to become an 8-bit code of the row. */
+    public float ratio(int row, int group, float rowScale) {
+      return rowScale == 0 ? 0 : Half.round(scale(row, group) / rowScale);
+    }
+
+    @Override
+    public Int8 asInt8() {
+      int in = in();
+      ByteBuffer wide = ByteBuffer.allocateDirect(Math.multiplyExact(out(), in));
+      float[] rowScales = new float[out()];
+      for (int row = 0; row < out(); row++) {
+        rowScales[row] = rowScale(row);
+        for (int i = 0; i < in; i++) {
+          float ratio = ratio(row, i / GROUP, rowScales[row]);
+          wide.put((byte) Math.rint(code(row, i) * ratio));
+        }
+      }
+      return new Int8(
+          new HostTensor(DType.I8, Shape.of(out(), in), wide.flip()),
+          HostTensor.of(Shape.of(out()), rowScales));
+    }
+  }
+
+  private static void checkScales(HostTensor scales, Shape expected) {
+    boolean known = scales.dtype() == DType.F16 || scales.dtype() == DType.F32;
+    if (!known || !scales.shape().equals(expected)) {
+      throw new IllegalArgumentException(
+          "scales: expected F16 or F32 %s, found %s %s"
+              .formatted(expected, scales.dtype(), scales.shape()));
+    }
+  }
+
+  private static float element(HostTensor tensor, int index) {
+    return tensor.dtype() == DType.F16
+        ? Half.value(tensor.data().getShort(index * Short.BYTES))
+        : tensor.data().getFloat(index * Float.BYTES);
+  }
+}
