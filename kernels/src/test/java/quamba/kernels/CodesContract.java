@@ -10,7 +10,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Behaviour of linear and embed with codes: integer results are exact. */
-interface CodesContract {
+public interface CodesContract {
   Probe probe();
 
   /** A matrix of codes: 8-bit, or 4-bit with its nibbles unpacked. */

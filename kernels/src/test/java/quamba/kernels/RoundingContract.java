@@ -9,7 +9,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Behaviour of norm, gate, rotate and conv where they read or write codes. */
-interface RoundingContract {
+public interface RoundingContract {
   /** Half a unit in the last place of 1. */
   double HALF_ULP = 0x1p-24;
 

@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.ScanContract.Case;
 
 /** Behaviour of scan with a state that is rounded every 16 tokens. */
-interface StateContract {
+public interface StateContract {
   Probe probe();
 
   /** The formats, and their rounding in double precision. */
