@@ -28,7 +28,7 @@ public interface StateContract {
         return Arrays.stream(elements)
             .map(
                 v -> {
-                  double unit = Math.scalb(1, Math.max(-14, Math.getExponent(v)) - 10);
+                  double unit = Math.scalb(1.0, Math.max(-14, Math.getExponent(v)) - 10);
                   return Math.rint(v / unit) * unit;
                 })
             .toArray();
