@@ -9,7 +9,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
-import quamba.job.JobConfig.Delivery;
 import quamba.udf.Counters;
 import quamba.udf.PartitionTask;
 import quamba.udf.Weights;
@@ -20,8 +19,6 @@ import quamba.udf.Weights;
     description = "Adds a generation to every row of prompts.",
     sortOptions = false)
 final class GenerateCommand implements Callable<Integer> {
-  private static final String GPUS = "spark.task.resource.gpu.amount";
-
   @Mixin private GenerateFlags flags;
   @Spec private CommandSpec spec;
 
@@ -32,16 +29,13 @@ final class GenerateCommand implements Callable<Integer> {
     // The model is looked at first: that takes no cluster.
     try (Weights.Origin origin = Weights.Origin.open(config.model());
         Session session = Session.open()) {
-      requireDevice(config, session);
+      session.requireDevice(config.execution().device());
       Configuration hadoop = session.context().hadoopConfiguration();
       InputFiles files = InputFiles.list(hadoop, config.input().paths());
       OutputFolder folder = new OutputFolder(hadoop, config.output().path());
       folder.requireOurs(files);
       phases.end("start-up");
-      Weights weights =
-          config.execution().weights() == Delivery.BROADCAST
-              ? Weights.broadcast(origin, session.context())
-              : Weights.folder(origin, session.context());
+      Weights weights = config.execution().weights().send(origin, session.context());
       phases.end("weights");
       try {
         Fingerprint fingerprint = Fingerprint.of(config, weights, files);
@@ -63,15 +57,6 @@ final class GenerateCommand implements Callable<Integer> {
       } finally {
         weights.release();
       }
-    }
-  }
-
-  /** Asked for a GPU that Spark does not hand out, every task would fail in its turn. */
-  private static void requireDevice(JobConfig config, Session session) {
-    boolean gpus = session.context().getConf().contains(GPUS);
-    if (config.execution().device().equals("cuda") && !gpus) {
-      throw new IllegalArgumentException(
-          "--device cuda: expected a profile that gives GPUs to tasks, found no " + GPUS);
     }
   }
 

@@ -2,7 +2,6 @@ package quamba.job;
 
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import picocli.CommandLine.Option;
@@ -196,7 +195,9 @@ final class GenerateFlags {
             new JobConfig.Writing(overwrite, sortByKey, maxErrorFraction)),
         new Defaults(sampling, new Limits(maxTokens, stop), maxPromptTokens()),
         new JobConfig.Execution(
-            device, slots == null ? OptionalInt.empty() : OptionalInt.of(slots), delivery()));
+            device,
+            slots == null ? OptionalInt.empty() : OptionalInt.of(slots),
+            Delivery.of(weights)));
   }
 
   private Prompting prompting() {
@@ -214,14 +215,5 @@ final class GenerateFlags {
           "--max-prompt-tokens must be 1 or more, found " + maxPromptTokens);
     }
     return maxPromptTokens == null ? Integer.MAX_VALUE : maxPromptTokens;
-  }
-
-  private Delivery delivery() {
-    for (Delivery delivery : Delivery.values()) {
-      if (delivery.name().toLowerCase(Locale.ROOT).equals(weights)) {
-        return delivery;
-      }
-    }
-    throw new IllegalArgumentException("--weights: expected broadcast or path, found " + weights);
   }
 }

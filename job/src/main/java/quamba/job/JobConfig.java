@@ -6,8 +6,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
+import org.apache.spark.api.java.JavaSparkContext;
 import quamba.udf.PartitionTask.Defaults;
 import quamba.udf.PartitionTask.Prompting;
+import quamba.udf.Weights;
 
 /**
  * What a generate job means, from its flags; every part refuses what cannot be.
@@ -132,7 +134,25 @@ public record JobConfig(
   /** How weights come to executors. */
   public enum Delivery {
     BROADCAST,
-    PATH
+    PATH;
+
+    /** Reads what {@code --weights} says. */
+    static Delivery of(String flag) {
+      for (Delivery delivery : values()) {
+        if (delivery.name().toLowerCase(Locale.ROOT).equals(flag)) {
+          return delivery;
+        }
+      }
+      throw new IllegalArgumentException("--weights: expected broadcast or path, found " + flag);
+    }
+
+    /** Sends a model this way. */
+    Weights send(Weights.Origin origin, JavaSparkContext spark) {
+      return switch (this) {
+        case BROADCAST -> Weights.broadcast(origin, spark);
+        case PATH -> Weights.folder(origin, spark);
+      };
+    }
   }
 
   /**

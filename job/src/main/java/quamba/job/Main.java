@@ -15,7 +15,12 @@ import quamba.udf.checkpoint.InvalidCheckpointException;
 @Command(
     name = "quamba",
     description = "Offline batch generation with Mamba models on Spark.",
-    subcommands = {GenerateCommand.class, ConvertCommand.class, DemoCommand.class},
+    subcommands = {
+      GenerateCommand.class,
+      EvaluateCommand.class,
+      ConvertCommand.class,
+      DemoCommand.class
+    },
     synopsisSubcommandLabel = "COMMAND")
 public final class Main {
   /** Complete. */
@@ -26,6 +31,9 @@ public final class Main {
 
   /** Complete, but with more error rows than allowed. */
   static final int TOO_MANY_ERRORS = 3;
+
+  /** A gate said no to what an evaluation found. */
+  static final int GATED = 4;
 
   /** A failure that another run may mend. */
   static final int FAILED = 5;

@@ -12,6 +12,7 @@ import quamba.udf.ModelPlugin;
  */
 record Session(SparkSession spark, boolean started) implements AutoCloseable {
   private static final String PLUGINS = "spark.plugins";
+  private static final String GPUS = "spark.task.resource.gpu.amount";
 
   static Session open() {
     boolean there = SparkSession.getDefaultSession().isDefined();
@@ -47,6 +48,14 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
 
   JavaSparkContext context() {
     return new JavaSparkContext(spark.sparkContext());
+  }
+
+  /** Asked for a GPU that Spark does not hand out, every task would fail in its turn. */
+  void requireDevice(String device) {
+    if (device.equals("cuda") && !spark.sparkContext().conf().contains(GPUS)) {
+      throw new IllegalArgumentException(
+          "--device cuda: expected a profile that gives GPUs to tasks, found no " + GPUS);
+    }
   }
 
   @Override

@@ -29,21 +29,46 @@ final class ExecutorModels implements AutoCloseable {
   /** Arrow memory of all engines: their steps, and the ids of prompts under way. */
   private static final long MEMORY_BYTES = 1L << 30;
 
-  /** What tells one opened model from another. */
-  record Key(String weightsId, String device, int slots) {}
+  /** What is kept open; closing it twice does not happen. */
+  interface Opened extends AutoCloseable {
+    /** Whether it is of no use any more, so that the next caller opens another. */
+    boolean failed();
 
-  /** Opens models; a seam for tests. */
-  interface Opener {
-    OpenModel open(Weights weights, String device, int slots, BufferAllocator memory);
+    @Override
+    void close();
   }
 
-  private final Opener opener;
+  /**
+   * What tells one opened model from another.
+   *
+   * @param kind what it is opened as
+   * @param name says which weights, and how wide
+   */
+  record Key<T extends Opened>(Class<T> kind, String name, String device) {}
+
+  /** Opens a model. */
+  interface Opener<T extends Opened> {
+    /**
+     * Opens it.
+     *
+     * @param threads that compute, where the device is the processor
+     * @param memory closed with the model
+     */
+    T open(int threads, BufferAllocator memory);
+  }
+
+  private final int threads;
   private final BufferAllocator memory = new RootAllocator(MEMORY_BYTES);
-  private final Map<Key, Entry> entries = new LinkedHashMap<>(); // guarded by this
+  private final Map<Key<?>, Entry> entries = new LinkedHashMap<>(); // guarded by this
   private boolean closed; // guarded by this
 
-  ExecutorModels(Opener opener) {
-    this.opener = opener;
+  /**
+   * No models yet.
+   *
+   * @param threads for each model to compute with, where it does so on the processor
+   */
+  ExecutorModels(int threads) {
+    this.threads = threads;
   }
 
   /** Of this executor, or of the driver where that runs the tasks. */
@@ -70,11 +95,10 @@ final class ExecutorModels implements AutoCloseable {
   }
 
   /**
-   * A model of these weights. The first caller opens it and others wait for it; if that fails, all
-   * of them fail, and the next caller tries again.
+   * The model of this key. The first caller opens it and others wait for it; if that fails, all of
+   * them fail, and the next caller tries again.
    */
-  Lease lease(Weights weights, String device, int slots) {
-    Key key = new Key(weights.id(), device, slots);
+  <T extends Opened> Lease<T> lease(Key<T> key, Opener<T> opener) {
     List<Entry> unused;
     Entry entry;
     boolean first;
@@ -88,18 +112,18 @@ final class ExecutorModels implements AutoCloseable {
     unused.forEach(Entry::close);
     long start = System.nanoTime();
     if (first) {
-      open(entry, weights);
+      open(entry, opener);
     }
-    OpenModel model = await(entry);
+    T model = key.kind().cast(await(entry));
     OptionalLong openMillis =
         first
             ? OptionalLong.of(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start))
             : OptionalLong.empty();
-    return new Lease(this, entry, model, openMillis);
+    return new Lease<>(this, entry, model, openMillis);
   }
 
   /** Forgets failed models and idle ones on the key's device; those that can be closed. */
-  private List<Entry> retire(Key key) {
+  private List<Entry> retire(Key<?> key) {
     List<Entry> unused = new ArrayList<>();
     for (Iterator<Entry> all = entries.values().iterator(); all.hasNext(); ) {
       Entry entry = all.next();
@@ -116,10 +140,10 @@ final class ExecutorModels implements AutoCloseable {
     return unused;
   }
 
-  private void open(Entry entry, Weights weights) {
+  private void open(Entry entry, Opener<?> opener) {
     BufferAllocator own = memory.newChildAllocator(entry.key.toString(), 0, MEMORY_BYTES);
     try {
-      entry.model.complete(opener.open(weights, entry.key.device(), entry.key.slots(), own));
+      entry.model.complete(opener.open(threads, own));
     } catch (RuntimeException | Error e) {
       own.close();
       synchronized (this) {
@@ -129,7 +153,7 @@ final class ExecutorModels implements AutoCloseable {
     }
   }
 
-  private OpenModel await(Entry entry) {
+  private Opened await(Entry entry) {
     try {
       return entry.model.get();
     } catch (InterruptedException e) {
@@ -176,17 +200,17 @@ final class ExecutorModels implements AutoCloseable {
 
   /** A model that is open, or opening; fields guarded by the outer object. */
   private static final class Entry {
-    private final Key key;
-    private final CompletableFuture<OpenModel> model = new CompletableFuture<>();
+    private final Key<?> key;
+    private final CompletableFuture<Opened> model = new CompletableFuture<>();
     private int leases;
     private boolean retired; // forgotten: the last lease closes it
 
-    Entry(Key key) {
+    Entry(Key<?> key) {
       this.key = key;
     }
 
     boolean failed() {
-      return model.isDone() && model.join().engine().failed();
+      return model.isDone() && model.join().failed();
     }
 
     void close() {
@@ -203,14 +227,14 @@ final class ExecutorModels implements AutoCloseable {
   }
 
   /** The right to use a model, until closed. */
-  static final class Lease implements AutoCloseable {
+  static final class Lease<T extends Opened> implements AutoCloseable {
     private final ExecutorModels owner;
     private final Entry entry;
-    private final OpenModel model;
+    private final T model;
     private final OptionalLong openMillis;
     private final AtomicBoolean returned = new AtomicBoolean();
 
-    private Lease(ExecutorModels owner, Entry entry, OpenModel model, OptionalLong openMillis) {
+    private Lease(ExecutorModels owner, Entry entry, T model, OptionalLong openMillis) {
       this.owner = owner;
       this.entry = entry;
       this.model = model;
@@ -222,7 +246,7 @@ final class ExecutorModels implements AutoCloseable {
       return openMillis;
     }
 
-    OpenModel model() {
+    T model() {
       return model;
     }
 

@@ -2,10 +2,8 @@ package quamba.udf;
 
 import java.util.Collections;
 import java.util.Iterator;
-import java.util.Map;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
-import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
@@ -54,8 +52,9 @@ public final class GeneratePartition implements MapPartitionsFunction<Row, Row> 
       return Collections.emptyIterator();
     }
     TaskContext context = TaskContext.get();
-    ExecutorModels.Lease lease =
-        ExecutorModels.ofThisJvm().lease(task.weights(), device(context), task.placement().slots());
+    String device = TaskDevice.of(task.placement().device(), context);
+    ExecutorModels.Lease<OpenModel> lease =
+        OpenModel.lease(task.weights(), device, task.placement().slots());
     // Spark runs these last first, also when the task fails or is killed.
     context.addTaskCompletionListener((TaskCompletionListener) over -> lease.close());
     lease.openMillis().ifPresent(counters.openMillis()::add);
@@ -63,21 +62,6 @@ public final class GeneratePartition implements MapPartitionsFunction<Row, Row> 
     Completions<RowRequests.Pending> completions = lease.model().engine().complete(requests);
     context.addTaskCompletionListener((TaskCompletionListener) over -> completions.close());
     return new Results(requests, completions);
-  }
-
-  /** {@code cpu}, or the GPU that Spark gave to this task. */
-  private String device(TaskContext context) {
-    String device = task.placement().device();
-    if (!device.equals("cuda")) {
-      return device;
-    }
-    Map<String, ResourceInformation> resources = context.resourcesJMap();
-    if (!resources.containsKey("gpu")) {
-      throw new IllegalStateException(
-          "--device cuda, but Spark gave this task no GPU: set spark.executor.resource.gpu.amount,"
-              + " spark.executor.resource.gpu.discoveryScript and spark.task.resource.gpu.amount");
-    }
-    return device + ":" + resources.get("gpu").addresses()[0];
   }
 
   private final class Results implements Iterator<Row> {

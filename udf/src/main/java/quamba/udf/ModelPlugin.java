@@ -28,11 +28,7 @@ public final class ModelPlugin implements SparkPlugin {
     return new ExecutorPlugin() {
       @Override
       public void init(PluginContext context, Map<String, String> extraConf) {
-        int threads = cores(context.conf());
-        ExecutorModels.start(
-            new ExecutorModels(
-                (weights, device, slots, memory) ->
-                    OpenModel.open(weights, device, slots, threads, memory)));
+        ExecutorModels.start(new ExecutorModels(cores(context.conf())));
       }
 
       @Override

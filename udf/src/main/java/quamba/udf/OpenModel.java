@@ -2,11 +2,9 @@ package quamba.udf;
 
 import java.util.OptionalInt;
 import org.apache.arrow.memory.BufferAllocator;
-import quamba.kernels.Backend;
 import quamba.udf.engine.Engine;
 import quamba.udf.model.Capacity;
-import quamba.udf.model.ModelConfig;
-import quamba.udf.model.ModelLoader;
+import quamba.udf.model.MambaModel;
 import quamba.udf.tokenizer.Tokenizer;
 
 /**
@@ -16,7 +14,7 @@ import quamba.udf.tokenizer.Tokenizer;
  * @param memory Arrow memory of this engine alone
  */
 record OpenModel(Engine engine, Tokenizer tokenizer, OptionalInt endOfText, BufferAllocator memory)
-    implements AutoCloseable {
+    implements ExecutorModels.Opened {
   /** What Mamba's tokenizers call the end of a text, where the configuration names none. */
   private static final String END_OF_TEXT = "<|endoftext|>";
 
@@ -26,37 +24,38 @@ record OpenModel(Engine engine, Tokenizer tokenizer, OptionalInt endOfText, Buff
   private static final int GPU_STEP_TOKENS = 4096;
 
   /**
-   * Opens weights on a device.
+   * The model of this executor that has these weights and slots.
    *
-   * @param threads that compute, where the device is the processor
-   * @param memory closed with the model
+   * @param device {@code cpu}, or a GPU by its address
    */
-  static OpenModel open(
+  static ExecutorModels.Lease<OpenModel> lease(Weights weights, String device, int slots) {
+    String name = "%s for %d sequences".formatted(weights.id(), slots);
+    return ExecutorModels.ofThisJvm()
+        .lease(
+            new ExecutorModels.Key<>(OpenModel.class, name, device),
+            (threads, memory) -> open(weights, device, slots, threads, memory));
+  }
+
+  private static OpenModel open(
       Weights weights, String device, int slots, int threads, BufferAllocator memory) {
     Tokenizer tokenizer = weights.openTokenizer();
-    try (Weights.Opened opened = weights.open()) {
-      ModelConfig config = ModelConfig.parse(weights.config());
-      OptionalInt endOfText =
-          config.endOfText().isPresent() ? config.endOfText() : tokenizer.idOf(END_OF_TEXT);
+    try {
       int stepTokens = device.equals("cpu") ? CPU_STEP_TOKENS : GPU_STEP_TOKENS;
       Capacity capacity = new Capacity(slots, Math.max(slots, stepTokens));
-      Backend backend = Backends.open(device, threads);
-      try {
-        Engine engine =
-            new Engine(
-                ModelLoader.open(opened.source(), backend, capacity, tokenizer.vocabulary()),
-                tokenizer,
-                endOfText,
-                memory);
-        return new OpenModel(engine, tokenizer, endOfText, memory);
-      } catch (RuntimeException | Error e) {
-        backend.close();
-        throw e;
-      }
+      MambaModel model = weights.load(device, threads, capacity, tokenizer.vocabulary());
+      OptionalInt configured = model.config().endOfText();
+      OptionalInt endOfText = configured.isPresent() ? configured : tokenizer.idOf(END_OF_TEXT);
+      Engine engine = new Engine(model, tokenizer, endOfText, memory);
+      return new OpenModel(engine, tokenizer, endOfText, memory);
     } catch (RuntimeException | Error e) {
       tokenizer.close();
       throw e;
     }
+  }
+
+  @Override
+  public boolean failed() {
+    return engine.failed();
   }
 
   /** Fails callers that still wait; says so if the engine has lost memory. */

@@ -9,9 +9,12 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import quamba.kernels.Backend;
 import quamba.udf.checkpoint.Checkpoint;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.Capacity;
+import quamba.udf.model.MambaModel;
 import quamba.udf.model.ModelConfig;
 import quamba.udf.model.ModelLoader;
 import quamba.udf.tokenizer.HuggingFaceTokenizer;
@@ -156,6 +159,25 @@ public record Weights(String name, String id, Broadcast<Texts> texts, Tensors te
     Pieces broadcast = (Pieces) tensors;
     PieceReader reader = new PieceReader(config(), broadcast.layout(), broadcast.pieces());
     return new Opened(reader, reader::close);
+  }
+
+  /**
+   * The model on a device; whoever asks closes it.
+   *
+   * @param threads that compute, where the device is the processor
+   * @param vocab ids that exist
+   * @throws InvalidCheckpointException as {@link #open} does
+   */
+  MambaModel load(String device, int threads, Capacity capacity, int vocab) {
+    try (Opened opened = open()) {
+      Backend backend = Backends.open(device, threads);
+      try {
+        return ModelLoader.open(opened.source(), backend, capacity, vocab);
+      } catch (RuntimeException | Error e) {
+        backend.close();
+        throw e;
+      }
+    }
   }
 
   private Opened openFolder(Folder folder) {

@@ -94,16 +94,16 @@ class ExecutorModelsTest {
 
   private final List<String> events = Collections.synchronizedList(new ArrayList<>());
   private final CountDownLatch gate = new CountDownLatch(1);
-  private final ExecutorModels models = new ExecutorModels(this::open);
+  private final ExecutorModels models = new ExecutorModels(1);
   private final ExecutorService tasks = Executors.newCachedThreadPool();
   private volatile RuntimeException failure;
 
-  private OpenModel open(Weights weights, String device, int slots, BufferAllocator memory) {
+  private OpenModel open(String name, BufferAllocator memory) {
     await(gate);
     if (failure != null) {
       throw failure;
     }
-    Model model = new IdleModel(weights.id() + slots, events);
+    Model model = new IdleModel(name, events);
     Tokenizer tokenizer = new NoTokenizer();
     OptionalInt none = OptionalInt.empty();
     return new OpenModel(new Engine(model, tokenizer, none, memory), tokenizer, none, memory);
@@ -117,8 +117,10 @@ class ExecutorModelsTest {
     }
   }
 
-  private ExecutorModels.Lease lease(String id, int slots) {
-    return models.lease(new Weights(id, id, null, null), "cpu", slots);
+  private ExecutorModels.Lease<OpenModel> lease(String name) {
+    return models.lease(
+        new ExecutorModels.Key<>(OpenModel.class, name, "cpu"),
+        (threads, memory) -> open(name, memory));
   }
 
   @AfterEach
@@ -128,15 +130,15 @@ class ExecutorModelsTest {
 
   @Test
   void tasksShareAModelAndItStaysOpenBetweenThem() throws Exception {
-    Future<ExecutorModels.Lease> first = tasks.submit(() -> lease("a", 1));
-    Future<ExecutorModels.Lease> second = tasks.submit(() -> lease("a", 1));
+    Future<ExecutorModels.Lease<OpenModel>> first = tasks.submit(() -> lease("a1"));
+    Future<ExecutorModels.Lease<OpenModel>> second = tasks.submit(() -> lease("a1"));
     gate.countDown();
     assertSame(first.get().model(), second.get().model());
     assertTrue(first.get().openMillis().isPresent() != second.get().openMillis().isPresent());
     first.get().close();
     second.get().close();
     second.get().close();
-    try (ExecutorModels.Lease third = lease("a", 1)) {
+    try (ExecutorModels.Lease<OpenModel> third = lease("a1")) {
       assertSame(first.get().model(), third.model());
       assertTrue(third.openMillis().isEmpty());
     }
@@ -147,29 +149,29 @@ class ExecutorModelsTest {
   @Test
   void anotherModelTakesThePlaceOfAnIdleOne() {
     gate.countDown();
-    lease("a", 1).close();
-    ExecutorModels.Lease used = lease("a", 2);
-    lease("b", 1).close();
+    lease("a1").close();
+    ExecutorModels.Lease<OpenModel> used = lease("a2");
+    lease("b1").close();
     assertEquals(List.of("open a1", "close a1", "open a2", "open b1"), events);
     used.close();
     models.close();
-    assertThrows(IllegalStateException.class, () -> lease("a", 1));
+    assertThrows(IllegalStateException.class, () -> lease("a1"));
   }
 
   @Test
   void failureReachesAllWhoWaitAndIsNotKept() throws Exception {
     failure = new IllegalArgumentException("no room");
-    List<Future<ExecutorModels.Lease>> waiting = new ArrayList<>();
+    List<Future<ExecutorModels.Lease<OpenModel>>> waiting = new ArrayList<>();
     for (int task = 0; task < 3; task++) {
-      waiting.add(tasks.submit(() -> lease("a", 1)));
+      waiting.add(tasks.submit(() -> lease("a1")));
     }
     gate.countDown();
-    for (Future<ExecutorModels.Lease> lease : waiting) {
+    for (Future<ExecutorModels.Lease<OpenModel>> lease : waiting) {
       Exception thrown = assertThrows(Exception.class, lease::get);
       assertEquals("no room", thrown.getCause().getMessage());
     }
     failure = null;
-    lease("a", 1).close();
+    lease("a1").close();
     models.close();
     assertEquals(List.of("open a1", "close a1"), events);
   }

@@ -1,0 +1,28 @@
+package quamba.udf;
+
+import java.io.Serializable;
+import java.util.List;
+
+/**
+ * All that a partition of texts needs to know to be scored.
+ *
+ * @param models the model, and behind it the reference if there is one
+ * @param device {@code cpu}, or {@code cuda} for the GPU that Spark gives the task
+ * @param vocab ids that exist, the same for both
+ */
+public record EvaluationTask(List<Weights> models, String device, int vocab)
+    implements Serializable {
+  /** Keeps its own list. */
+  public EvaluationTask {
+    models = List.copyOf(models);
+  }
+
+  Weights model() {
+    return models.get(0);
+  }
+
+  /** None or one. */
+  List<Weights> reference() {
+    return models.subList(1, models.size());
+  }
+}
