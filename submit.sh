@@ -58,11 +58,12 @@ fi
 if [ -x "$SPARK_HOME/bin/spark-submit" ]; then
   exec "$SPARK_HOME/bin/spark-submit" "${arguments[@]}"
 fi
-# What bin/spark-submit does: Spark's launcher turns the arguments into one java command, NUL between its words.
+# What bin/spark-submit does: Spark's launcher prints an empty word and a newline, then the words of one java command, each
+# ended by NUL.
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 words=()
-while IFS= read -r -d '' word; do words+=("$word"); done < <(
+while IFS= read -r -d '' word; do words+=("${word#$'\n'}"); done < <(
   "$java" -cp "$SPARK_HOME/jars/*" org.apache.spark.launcher.Main org.apache.spark.deploy.SparkSubmit "${arguments[@]}")
-[ "${words[0]:-}" != $'\n' ] || words=("${words[@]:1}")
-[ ${#words[@]} -gt 1 ] || die "Spark's launcher gave no command"
+words=("${words[@]:1}")
+[ ${#words[@]} -gt 1 ] || die "Spark's launcher gave no command, see above"
 exec "${words[@]}"

@@ -8,9 +8,11 @@ import org.junit.jupiter.api.BeforeEach;
  * backend. Sizes vary one at a time from a base case.
  */
 public abstract class BackendContract
-    implements DenseContract,
+    implements MemoryContract,
+        DenseContract,
         ConvContract,
         ScanContract,
+        SampleContract,
         CodesContract,
         RoundingContract,
         StateContract {

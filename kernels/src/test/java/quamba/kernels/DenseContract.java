@@ -104,6 +104,20 @@ interface DenseContract {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {1, 31, 32, 40, 64})
+  default void linearWritesAColumnViewAndNothingBeside(int out) {
+    float[] x = Probe.random(16, 9 * 20);
+    Linear linear = new Linear(probe().packed(Probe.random(17, out * 20), out, 20));
+    Tensor plain = probe().zeros(9, out);
+    probe().backend().linear(linear, probe().floats(x, 9, 20), plain);
+    Tensor wide = probe().zeros(9, out + 7);
+    probe().backend().linear(linear, probe().floats(x, 9, 20), wide.columns(3, out));
+    assertArrayEquals(probe().floats(plain), probe().floats(wide.columns(3, out)));
+    assertArrayEquals(new float[9 * 3], probe().floats(wide.columns(0, 3)));
+    assertArrayEquals(new float[9 * 4], probe().floats(wide.columns(out + 3, 4)));
+  }
+
+  @ParameterizedTest
   @CsvSource({"3, 40", "1, 40", "70, 40", "3, 1", "3, 16", "3, 257"})
   default void gateMultipliesBySilu(int rows, int innerDim) {
     float[] y = Probe.random(11, rows * innerDim);

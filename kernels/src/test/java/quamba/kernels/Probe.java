@@ -61,11 +61,16 @@ public final class Probe {
 
   /** A new I32 tensor. */
   public Tensor ints(int[] values, Shape shape) {
+    Tensor tensor = backend.allocate(DType.I32, shape);
+    write(tensor, values);
+    return tensor;
+  }
+
+  /** Fills an I32 tensor. */
+  public void write(Tensor tensor, int[] values) {
     ByteBuffer data = buffer(values.length * Integer.BYTES);
     data.asIntBuffer().put(values);
-    Tensor tensor = backend.allocate(DType.I32, shape);
     backend.write(tensor, data);
-    return tensor;
   }
 
   /** The elements of an F32 tensor. */

@@ -2,19 +2,22 @@ package quamba.kernels.cpu;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The ids that may still be chosen for one row, in id order, with their logits and weights. The
- * cuts by rank find their threshold digit by digit, as a radix sort would, without sorting.
+ * cuts by rank find their threshold by halving, without sorting.
  */
 final class Candidates {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = SPECIES.length();
 
-  /** Digits of an order key from the highest: 11, 11 and 10 bits. */
-  private static final int[] DIGIT_BITS = {11, 11, 10};
+  private static final IntVector ALL_BITS = IntVector.broadcast(IntVector.SPECIES_PREFERRED, -1);
+
+  /** The widest search below the greatest logit before all are taken. */
+  private static final float WIDEST = 1024;
 
   /** Weights summed together before the sum is widened. */
   private static final int BLOCK = 512;
@@ -22,7 +25,6 @@ final class Candidates {
   private final int[] ids;
   private final float[] logits;
   private final float[] weights;
-  private final double[] bins = new double[1 << 11];
   private int count;
 
   Candidates(int vocab) {
@@ -96,10 +98,12 @@ final class Candidates {
   void weigh(float temperature) {
     float greatest = maximum(logits, 0, count);
     float scale = 1 / temperature;
+    FloatVector shift = FloatVector.broadcast(SPECIES, greatest);
+    FloatVector factor = FloatVector.broadcast(SPECIES, scale);
     int i = 0;
     for (; i <= count - LANES; i += LANES) {
-      Exponential.exp(FloatVector.fromArray(SPECIES, logits, i).sub(greatest).mul(scale))
-          .intoArray(weights, i);
+      FloatVector logit = FloatVector.fromArray(SPECIES, logits, i);
+      Exponential.exp(logit.sub(shift).mul(factor)).intoArray(weights, i);
     }
     for (; i < count; i++) {
       weights[i] = Exponential.exp((logits[i] - greatest) * scale);
@@ -115,9 +119,9 @@ final class Candidates {
   void keepWeight(float least) {
     int kept = 0;
     for (int i = 0; i < count; i++) {
-      if (weights[i] >= least) {
-        move(i, kept++);
-      }
+      float weight = weights[i];
+      move(i, kept);
+      kept += weight >= least ? 1 : 0;
     }
     count = kept;
   }
@@ -163,44 +167,87 @@ final class Candidates {
 
   /** Keeps the greatest logits whose weights together first reach {@code wanted}, above 0. */
   private void keepHeaviest(double wanted) {
-    double left = wanted;
-    int threshold = 0;
-    int shift = Integer.SIZE;
-    for (int bits : DIGIT_BITS) {
-      int above = shift;
-      shift -= bits;
-      int digits = 1 << bits;
-      Arrays.fill(bins, 0, digits, 0);
-      for (int i = 0; i < count; i++) {
-        int key = key(logits[i]);
-        if (above == Integer.SIZE || key >>> above == threshold) {
-          bins[key >>> shift & digits - 1] += weights[i];
-        }
-      }
-      int digit = digits - 1;
-      while (digit > 0 && bins[digit] < left) {
-        left -= bins[digit];
-        digit--;
-      }
-      threshold = threshold << bits | digit;
+    float greatest = maximum(logits, 0, count);
+    float depth = 1;
+    while (depth < WIDEST && weightFrom(greatest - depth) < wanted) {
+      depth *= 2;
     }
+    if (depth < WIDEST) { // mostly few are left for the exact search
+      keepLogit(greatest - depth);
+    }
+    int threshold = threshold(wanted, key(greatest));
+    float least = value(threshold);
+    double left = wanted - weightFrom(value(threshold + 1));
     int kept = 0;
     for (int i = 0; i < count; i++) {
-      int order = Integer.compareUnsigned(key(logits[i]), threshold);
-      if (order > 0 || (order == 0 && left > 0)) {
-        left -= order == 0 ? weights[i] : 0;
-        move(i, kept++);
+      boolean keep = logits[i] > least;
+      if (logits[i] == least && left > 0) {
+        left -= weights[i];
+        keep = true;
       }
+      move(i, kept);
+      kept += keep ? 1 : 0;
     }
     count = kept;
   }
 
-  /** An unsigned integer that orders as the float does, with both zeros alike. */
-  private static int key(float value) {
-    int bits = Float.floatToRawIntBits(value + 0f);
-    return bits < 0 ? ~bits : bits | Integer.MIN_VALUE;
+  /** The greatest key such that candidates from it on weigh at least {@code wanted}. */
+  private int threshold(double wanted, int greatestKey) {
+    long low = key(Float.NEGATIVE_INFINITY);
+    long high = greatestKey;
+    while (low < high) {
+      long middle = (low + high + 1) >> 1;
+      if (weightFrom(value((int) middle)) >= wanted) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return (int) low;
   }
 
+  private void keepLogit(float least) {
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+      float logit = logits[i];
+      move(i, kept);
+      kept += logit >= least ? 1 : 0;
+    }
+    count = kept;
+  }
+
+  /** The summed weight of candidates with logits of at least {@code least}. */
+  private float weightFrom(float least) {
+    FloatVector bound = FloatVector.broadcast(SPECIES, least);
+    FloatVector sums = FloatVector.zero(SPECIES);
+    int i = 0;
+    for (; i <= count - LANES; i += LANES) {
+      FloatVector difference = FloatVector.fromArray(SPECIES, logits, i).sub(bound);
+      IntVector below = difference.reinterpretAsInts().lanewise(VectorOperators.ASHR, 31);
+      IntVector weight = FloatVector.fromArray(SPECIES, weights, i).reinterpretAsInts();
+      IntVector kept =
+          weight.lanewise(VectorOperators.AND, below.lanewise(VectorOperators.XOR, ALL_BITS));
+      sums = sums.add(kept.reinterpretAsFloats());
+    }
+    float sum = sums.reduceLanes(VectorOperators.ADD);
+    for (; i < count; i++) {
+      sum += logits[i] >= least ? weights[i] : 0;
+    }
+    return sum;
+  }
+
+  /** An integer that orders as the float does, with both zeros alike. */
+  private static int key(float value) {
+    int bits = Float.floatToRawIntBits(value + 0f);
+    return bits < 0 ? ~bits ^ Integer.MIN_VALUE : bits;
+  }
+
+  /** The inverse of {@link #key}. */
+  private static float value(int key) {
+    return Float.intBitsToFloat(key < 0 ? ~(key ^ Integer.MIN_VALUE) : key);
+  }
+
+  /** Without asking whether it is kept, which no processor predicts; the next may overwrite it. */
   private void move(int from, int to) {
     ids[to] = ids[from];
     logits[to] = logits[from];

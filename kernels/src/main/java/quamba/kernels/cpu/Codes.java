@@ -19,8 +19,11 @@ final class Codes {
   private static final VectorSpecies<Byte> BYTES =
       LANES == 16 ? ByteVector.SPECIES_128 : ByteVector.SPECIES_64;
 
+  /** Whether there are. */
+  static final boolean HAS_VECTORS = BYTES.length() == LANES;
+
   /** Elements done a vector at a time. */
-  private static final int STEP = BYTES.length() == LANES ? LANES : Integer.MAX_VALUE;
+  private static final int STEP = HAS_VECTORS ? LANES : Integer.MAX_VALUE;
 
   private static final float LOWEST = Byte.MIN_VALUE;
   private static final float HIGHEST = Byte.MAX_VALUE;
@@ -44,58 +47,48 @@ final class Codes {
   /** {@code to = code · scale} for {@code count} codes, the first of column {@code column}. */
   static void widen(
       byte[] codes, int codesAt, CpuScale scale, int column, float[] to, int at, int count) {
-    float[] scales = scale.values();
-    float one = scale.of(column);
-    boolean many = scale.isPerColumn();
-    int scaleAt = scale.at() + column;
     int i = 0;
     for (; i <= count - STEP; i += LANES) {
-      load(codes, codesAt + i).mul(scales(scales, scaleAt + i, one, many)).intoArray(to, at + i);
+      load(codes, codesAt + i).mul(scale.vector(column + i)).intoArray(to, at + i);
     }
     for (; i < count; i++) {
-      to[at + i] = codes[codesAt + i] * (many ? scales[scaleAt + i] : one);
+      to[at + i] = codes[codesAt + i] * scale.of(column + i);
     }
   }
 
   /** The reverse of {@link #widen}: rounded to nearest, ties to even, and held to the range. */
   static void even(
       float[] from, int at, CpuScale scale, int column, byte[] codes, int codesAt, int count) {
-    float[] scales = scale.values();
-    float one = scale.of(column);
-    boolean many = scale.isPerColumn();
-    int scaleAt = scale.at() + column;
     int i = 0;
     for (; i <= count - STEP; i += LANES) {
       FloatVector value = FloatVector.fromArray(FLOATS, from, at + i);
-      store(held(value.div(scales(scales, scaleAt + i, one, many))), codes, codesAt + i);
+      storeEven(value.div(scale.vector(column + i)), codes, codesAt + i);
     }
     for (; i < count; i++) {
-      codes[codesAt + i] = (byte) nearest(from[at + i] / (many ? scales[scaleAt + i] : one));
+      codes[codesAt + i] = (byte) nearest(from[at + i] / scale.of(column + i));
     }
   }
 
   /** As {@link #even(float[], int, CpuScale, int, byte[], int, int)}, but ties away from zero. */
   static void away(
       float[] from, int at, CpuScale scale, int column, byte[] codes, int codesAt, int count) {
-    float[] scales = scale.values();
-    float one = scale.of(column);
-    boolean many = scale.isPerColumn();
-    int scaleAt = scale.at() + column;
     int i = 0;
     for (; i <= count - STEP; i += LANES) {
-      FloatVector value =
-          held(
-              FloatVector.fromArray(FLOATS, from, at + i)
-                  .div(scales(scales, scaleAt + i, one, many)));
-      store(pushed(value), codes, codesAt + i);
+      FloatVector value = FloatVector.fromArray(FLOATS, from, at + i);
+      storeAway(value.div(scale.vector(column + i)), codes, codesAt + i);
     }
     for (; i < count; i++) {
-      float value = held(from[at + i] / (many ? scales[scaleAt + i] : one));
-      float nearest = value + ROUND - ROUND;
-      float rest = value - nearest;
-      float push = value > 0 && rest == 0.5f ? 1 : value < 0 && rest == -0.5f ? -1 : 0;
-      codes[codesAt + i] = (byte) (nearest + push);
+      codes[codesAt + i] = away(from[at + i] / scale.of(column + i));
     }
+  }
+
+  /** The integer nearest to {@code value}, ties away from zero, held to the range. */
+  static byte away(float value) {
+    float held = held(value);
+    float nearest = held + ROUND - ROUND;
+    float rest = held - nearest;
+    float push = held > 0 && rest == 0.5f ? 1 : held < 0 && rest == -0.5f ? -1 : 0;
+    return (byte) (nearest + push);
   }
 
   /** The integer nearest to {@code value}, ties to even, held to the range. */
@@ -128,18 +121,25 @@ final class Codes {
     return held.add(0.25f, up).add(-0.25f, down);
   }
 
-  private static FloatVector load(byte[] codes, int at) {
+  /** A vector of codes. */
+  static FloatVector load(byte[] codes, int at) {
     return (FloatVector)
         ByteVector.fromArray(BYTES, codes, at).convertShape(VectorOperators.B2F, FLOATS, 0);
+  }
+
+  /** Rounds to nearest, ties to even, and holds to the range. */
+  static void storeEven(FloatVector values, byte[] codes, int at) {
+    store(held(values), codes, at);
+  }
+
+  /** Rounds to nearest, ties away from zero, and holds to the range. */
+  static void storeAway(FloatVector values, byte[] codes, int at) {
+    store(pushed(held(values)), codes, at);
   }
 
   /** Rounds, ties to even: the code is the low bits of the sum with ROUND. */
   private static void store(FloatVector held, byte[] codes, int at) {
     IntVector bits = held.add(ROUND).reinterpretAsInts();
     ((ByteVector) bits.convertShape(VectorOperators.I2B, BYTES, 0)).intoArray(codes, at);
-  }
-
-  private static FloatVector scales(float[] scales, int at, float one, boolean many) {
-    return many ? FloatVector.fromArray(FLOATS, scales, at) : FloatVector.broadcast(FLOATS, one);
   }
 }

@@ -128,8 +128,7 @@ public final class CpuBackend implements Backend {
 
   @Override
   public void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
-    conv.run(
-        new ConvCall(p, CpuBatch.of(batch), (CpuTensor) x, (CpuTensor) state, (CpuTensor) out));
+    conv.run(p, CpuBatch.of(batch), (CpuTensor) x, (CpuTensor) state, (CpuTensor) out);
   }
 
   @Override

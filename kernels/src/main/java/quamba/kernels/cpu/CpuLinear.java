@@ -31,14 +31,14 @@ final class CpuLinear {
   private static final long PART = 400_000;
 
   private final CpuThreads threads;
-  private final float[] edges; // (threads, ROWS, WIDTH): sums of codes or of a partial panel
+  private final float[] sums; // (threads, ROWS, WIDTH): near, where rows of out may be far apart
   private final int[] totals; // (threads, ROWS, WIDTH): sums of more codes than EXACT
   private float[] codes = new float[0]; // (rows, in) of I8 inputs
 
   CpuLinear(CpuThreads threads) {
     this.threads = threads;
-    this.edges = new float[threads.count() * ROWS * WIDTH];
-    this.totals = new int[edges.length];
+    this.sums = new float[threads.count() * ROWS * WIDTH];
+    this.totals = new int[sums.length];
   }
 
   void run(Linear p, CpuTensor x, CpuTensor out) {
@@ -92,36 +92,20 @@ final class CpuLinear {
       int thread) {
     int in = x.shape().dim(1);
     int rows = endRow - firstRow;
-    int columns = Math.min(WIDTH, out.shape().dim(1) - panel * WIDTH);
-    int outAt = out.offset() + firstRow * out.stride() + panel * WIDTH;
-    boolean whole = columns == WIDTH;
-    float[] sums = whole ? out.floats() : edges;
-    int sumsAt = whole ? outAt : thread * ROWS * WIDTH;
-    int sumsStride = whole ? out.stride() : WIDTH;
-    for (int row = 0; row < rows; row++) {
-      Arrays.fill(sums, sumsAt + row * sumsStride, sumsAt + row * sumsStride + WIDTH, 0);
-    }
+    int sumsAt = thread * ROWS * WIDTH;
+    Arrays.fill(sums, sumsAt, sumsAt + rows * WIDTH, 0);
     int xAt = x.offset() + firstRow * x.stride();
     for (int from = 0; from < in; from += DEPTH) {
       int depth = Math.min(DEPTH, in - from);
       int weightAt = (panel * in + from) * WIDTH;
       LinearTile.add(
-          rows,
-          depth,
-          x.floats(),
-          xAt + from,
-          x.stride(),
-          weight.panels(),
-          weightAt,
-          sums,
-          sumsAt,
-          sumsStride);
+          rows, depth, x.floats(), xAt + from, x.stride(), weight.panels(), weightAt, sums, sumsAt);
     }
-    if (!whole) {
-      for (int row = 0; row < rows; row++) {
-        System.arraycopy(
-            edges, sumsAt + row * WIDTH, out.floats(), outAt + row * out.stride(), columns);
-      }
+    int columns = Math.min(WIDTH, out.shape().dim(1) - panel * WIDTH);
+    int outAt = out.offset() + firstRow * out.stride() + panel * WIDTH;
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(
+          sums, sumsAt + row * WIDTH, out.floats(), outAt + row * out.stride(), columns);
     }
   }
 
@@ -144,7 +128,7 @@ final class CpuLinear {
     return CpuTensor.over(codes, 0, x.shape());
   }
 
-  /** Leaves the panel's sums of products of codes in the thread's edges, rounded only there. */
+  /** Leaves the panel's sums of products of codes in the thread's sums, rounded only there. */
   private void sumCodes(
       CpuPacked weight, int panel, CpuTensor x, int firstRow, int endRow, int thread) {
     int in = x.shape().dim(1);
@@ -156,7 +140,7 @@ final class CpuLinear {
     }
     for (int from = 0; from < in; from += DEPTH) {
       if (from % EXACT == 0) {
-        Arrays.fill(edges, at, end, 0);
+        Arrays.fill(sums, at, end, 0);
       }
       int depth = Math.min(DEPTH, in - from);
       LinearTile.add(
@@ -167,21 +151,20 @@ final class CpuLinear {
           x.stride(),
           weight.panels(),
           (panel * in + from) * WIDTH,
-          edges,
-          at,
-          WIDTH);
+          sums,
+          at);
       if (in > EXACT && ((from + depth) % EXACT == 0 || from + depth == in)) {
         for (int i = at; i < end; i++) {
-          totals[i] += (int) edges[i];
+          totals[i] += (int) sums[i];
         }
       }
     }
     for (int i = at; in > EXACT && i < end; i++) {
-      edges[i] = totals[i];
+      sums[i] = totals[i];
     }
   }
 
-  /** Multiplies the sums in the thread's edges by their scales and writes them to {@code out}. */
+  /** Multiplies the sums in the thread's sums by their scales and writes them to {@code out}. */
   private void scale(
       CpuPacked weight,
       int panel,
@@ -196,13 +179,13 @@ final class CpuLinear {
     for (int row = firstRow; row < endRow; row++) {
       int at = (thread * ROWS + row - firstRow) * WIDTH;
       for (int i = 0; i < WIDTH; i++) {
-        edges[at + i] = edges[at + i] * rowScales[first + i] * inputScale;
+        sums[at + i] = sums[at + i] * rowScales[first + i] * inputScale;
       }
       int outAt = out.at(row) + first;
       if (out.dtype() == DType.I8) {
-        Codes.even(edges, at, out.scales(), first, out.bytes(), outAt, columns);
+        Codes.even(sums, at, out.scales(), first, out.bytes(), outAt, columns);
       } else {
-        System.arraycopy(edges, at, out.floats(), outAt, columns);
+        System.arraycopy(sums, at, out.floats(), outAt, columns);
       }
     }
   }

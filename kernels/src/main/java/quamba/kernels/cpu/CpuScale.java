@@ -1,9 +1,13 @@
 package quamba.kernels.cpu;
 
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 import quamba.kernels.Shape;
 
 /** Scales of a matrix of codes. */
 final class CpuScale {
+  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+
   static final CpuScale NONE = new CpuScale(new float[0], 0, 0);
 
   private final float[] values;
@@ -38,6 +42,13 @@ final class CpuScale {
   /** The scale of a column. */
   float of(int column) {
     return values[isPerColumn() ? at + column : at];
+  }
+
+  /** The scales of a vector of columns. */
+  FloatVector vector(int column) {
+    return isPerColumn()
+        ? FloatVector.fromArray(SPECIES, values, at + column)
+        : FloatVector.broadcast(SPECIES, values[at]);
   }
 
   CpuScale columns(int first, int width) {

@@ -28,36 +28,27 @@ final class LinearTile {
       float[] w,
       int wAt,
       float[] c,
-      int cAt,
-      int cStride) {
+      int cAt) {
     int row = 0;
     for (; row <= rows - 8; row += 8) {
-      tile8(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * cStride, cStride);
+      tile8(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * WIDTH);
     }
     if (row <= rows - 4) {
-      tile4(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * cStride, cStride);
+      tile4(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * WIDTH);
       row += 4;
     }
     if (row <= rows - 2) {
-      tile2(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * cStride, cStride);
+      tile2(depth, x, xAt + row * xStride, xStride, w, wAt, c, cAt + row * WIDTH);
       row += 2;
     }
     if (row < rows) {
-      tile1(depth, x, xAt + row * xStride, w, wAt, c, cAt + row * cStride);
+      tile1(depth, x, xAt + row * xStride, w, wAt, c, cAt + row * WIDTH);
     }
   }
 
   /** 8 rows. */
   private static void tile8(
-      int depth,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] w,
-      int wAt,
-      float[] c,
-      int cAt,
-      int cStride) {
+      int depth, float[] x, int xAt, int xStride, float[] w, int wAt, float[] c, int cAt) {
     int x0 = xAt;
     int x1 = x0 + xStride;
     int x2 = x1 + xStride;
@@ -67,13 +58,13 @@ final class LinearTile {
     int x6 = x5 + xStride;
     int x7 = x6 + xStride;
     int c0 = cAt;
-    int c1 = c0 + cStride;
-    int c2 = c1 + cStride;
-    int c3 = c2 + cStride;
-    int c4 = c3 + cStride;
-    int c5 = c4 + cStride;
-    int c6 = c5 + cStride;
-    int c7 = c6 + cStride;
+    int c1 = c0 + WIDTH;
+    int c2 = c1 + WIDTH;
+    int c3 = c2 + WIDTH;
+    int c4 = c3 + WIDTH;
+    int c5 = c4 + WIDTH;
+    int c6 = c5 + WIDTH;
+    int c7 = c6 + WIDTH;
     FloatVector a0 = FloatVector.fromArray(SPECIES, c, c0);
     FloatVector b0 = FloatVector.fromArray(SPECIES, c, c0 + LANES);
     FloatVector a1 = FloatVector.fromArray(SPECIES, c, c1);
@@ -138,23 +129,15 @@ final class LinearTile {
 
   /** 4 rows. */
   private static void tile4(
-      int depth,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] w,
-      int wAt,
-      float[] c,
-      int cAt,
-      int cStride) {
+      int depth, float[] x, int xAt, int xStride, float[] w, int wAt, float[] c, int cAt) {
     int x0 = xAt;
     int x1 = x0 + xStride;
     int x2 = x1 + xStride;
     int x3 = x2 + xStride;
     int c0 = cAt;
-    int c1 = c0 + cStride;
-    int c2 = c1 + cStride;
-    int c3 = c2 + cStride;
+    int c1 = c0 + WIDTH;
+    int c2 = c1 + WIDTH;
+    int c3 = c2 + WIDTH;
     FloatVector a0 = FloatVector.fromArray(SPECIES, c, c0);
     FloatVector b0 = FloatVector.fromArray(SPECIES, c, c0 + LANES);
     FloatVector a1 = FloatVector.fromArray(SPECIES, c, c1);
@@ -191,19 +174,11 @@ final class LinearTile {
 
   /** 2 rows. */
   private static void tile2(
-      int depth,
-      float[] x,
-      int xAt,
-      int xStride,
-      float[] w,
-      int wAt,
-      float[] c,
-      int cAt,
-      int cStride) {
+      int depth, float[] x, int xAt, int xStride, float[] w, int wAt, float[] c, int cAt) {
     int x0 = xAt;
     int x1 = x0 + xStride;
     int c0 = cAt;
-    int c1 = c0 + cStride;
+    int c1 = c0 + WIDTH;
     FloatVector a0 = FloatVector.fromArray(SPECIES, c, c0);
     FloatVector b0 = FloatVector.fromArray(SPECIES, c, c0 + LANES);
     FloatVector a1 = FloatVector.fromArray(SPECIES, c, c1);

@@ -109,7 +109,7 @@ final class ScanHeads {
     int cAt = call.c().offset() + token * call.c().stride() + groupAt;
     float[] x = call.x().floats();
     int xAt = call.x().offset() + token * call.x().stride() + head * dims.headDim() + channel;
-    float dt = steps.steps()[token * dims.heads() + head];
+    FloatVector dt = FloatVector.broadcast(SPECIES, steps.steps()[token * dims.heads() + head]);
     FloatVector decay = FloatVector.broadcast(SPECIES, steps.decays()[token * dims.heads() + head]);
     FloatVector left = FloatVector.fromArray(SPECIES, x, xAt).mul(dt);
     FloatVector right = FloatVector.fromArray(SPECIES, x, xAt + LANES).mul(dt);

@@ -1,5 +1,6 @@
 package quamba.udf.engine;
 
+import java.io.Serializable;
 import java.nio.IntBuffer;
 import java.util.List;
 import quamba.udf.model.Sampling;
@@ -27,7 +28,7 @@ public sealed interface Request<T> {
    * @param maxTokens ids to generate at most, at least 1
    * @param stop texts that end the generation and are cut off; none empty
    */
-  record Limits(int maxTokens, List<String> stop) {
+  record Limits(int maxTokens, List<String> stop) implements Serializable {
     public Limits {
       if (maxTokens < 1) {
         throw new IllegalArgumentException("max_tokens must be 1 or more, found " + maxTokens);

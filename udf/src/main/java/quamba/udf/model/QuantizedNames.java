@@ -46,7 +46,8 @@ package quamba.udf.model;
  * <p>The input of lm_head is int8 if there is {@value #HEAD_INPUT_SCALE}, F32 (1).
  *
  * <p>A matrix whose input is int8 must have codes itself; one whose input is not may. A tied
- * checkpoint without {@code lm_head.weight} uses the embedding, codes or not, for both.
+ * checkpoint without {@code lm_head.weight} uses the embedding, codes or not, for both, and embeds
+ * the values that lm_head multiplies.
  */
 public final class QuantizedNames {
   /** The one scale of lm_head's input. */

@@ -1,5 +1,7 @@
 package quamba.udf.model;
 
+import java.io.Serializable;
+
 /**
  * How the next id of a sequence is chosen; see {@link quamba.kernels.Sample} for the order of work.
  *
@@ -12,7 +14,8 @@ package quamba.udf.model;
  * @param seed random numbers are a function of (seed, row key, position)
  */
 public record Sampling(
-    float temperature, int topK, float topP, float minP, float repetitionPenalty, long seed) {
+    float temperature, int topK, float topP, float minP, float repetitionPenalty, long seed)
+    implements Serializable {
   /** The likeliest id, always. */
   public static final Sampling GREEDY = new Sampling(0, 0, 1, 0, 1, 0);
 

@@ -1,0 +1,23 @@
+package quamba.job;
+
+import org.apache.spark.sql.SparkSession;
+import quamba.udf.ModelPlugin;
+
+/** Spark within the test's JVM, found by the commands that a test runs. */
+record LocalSession(SparkSession spark) implements AutoCloseable {
+  static LocalSession start(int threads) {
+    return new LocalSession(
+        SparkSession.builder()
+            .master("local[" + threads + "]")
+            .config("spark.plugins", ModelPlugin.class.getName())
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "4")
+            .config("spark.sql.warehouse.dir", "target/warehouse")
+            .getOrCreate());
+  }
+
+  @Override
+  public void close() {
+    spark.stop();
+  }
+}

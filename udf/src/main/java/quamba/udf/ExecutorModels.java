@@ -1,0 +1,236 @@
+package quamba.udf;
+
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.arrow.memory.BufferAllocator;
+import org.apache.arrow.memory.RootAllocator;
+
+/**
+ * The models that this executor has opened. Tasks lease them; a model stays open between tasks and
+ * is closed when the executor ends, or when nobody uses it and another one wants its device.
+ */
+final class ExecutorModels implements AutoCloseable {
+  /**
+   * The one static of the code base: Spark gives the tasks of an executor no other place to meet.
+   * Filled and emptied by {@link ModelPlugin}.
+   */
+  private static final AtomicReference<ExecutorModels> OF_THIS_JVM = new AtomicReference<>();
+
+  /** Arrow memory of all engines: their steps, and the ids of prompts under way. */
+  private static final long MEMORY_BYTES = 1L << 30;
+
+  /** What tells one opened model from another. */
+  record Key(String weightsId, String device, int slots) {}
+
+  /** Opens models; a seam for tests. */
+  interface Opener {
+    OpenModel open(Weights weights, String device, int slots, BufferAllocator memory);
+  }
+
+  private final Opener opener;
+  private final BufferAllocator memory = new RootAllocator(MEMORY_BYTES);
+  private final Map<Key, Entry> entries = new LinkedHashMap<>(); // guarded by this
+  private boolean closed; // guarded by this
+
+  ExecutorModels(Opener opener) {
+    this.opener = opener;
+  }
+
+  /** Of this executor, or of the driver where that runs the tasks. */
+  static ExecutorModels ofThisJvm() {
+    ExecutorModels models = OF_THIS_JVM.get();
+    if (models == null) {
+      throw new IllegalStateException(
+          "no models in this executor: spark.plugins must name " + ModelPlugin.class.getName());
+    }
+    return models;
+  }
+
+  /** At the start of an executor. */
+  static void start(ExecutorModels models) {
+    OF_THIS_JVM.set(models);
+  }
+
+  /** At the end of an executor. */
+  static void stop() {
+    ExecutorModels models = OF_THIS_JVM.getAndSet(null);
+    if (models != null) {
+      models.close();
+    }
+  }
+
+  /**
+   * A model of these weights. The first caller opens it and others wait for it; if that fails, all
+   * of them fail, and the next caller tries again.
+   */
+  Lease lease(Weights weights, String device, int slots) {
+    Key key = new Key(weights.id(), device, slots);
+    List<Entry> unused;
+    Entry entry;
+    boolean first;
+    synchronized (this) {
+      requireOpen();
+      unused = retire(key);
+      first = !entries.containsKey(key);
+      entry = entries.computeIfAbsent(key, Entry::new);
+      entry.leases++;
+    }
+    unused.forEach(Entry::close);
+    long start = System.nanoTime();
+    if (first) {
+      open(entry, weights);
+    }
+    OpenModel model = await(entry);
+    OptionalLong openMillis =
+        first
+            ? OptionalLong.of(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start))
+            : OptionalLong.empty();
+    return new Lease(this, entry, model, openMillis);
+  }
+
+  /** Forgets failed models and idle ones on the key's device; those that can be closed. */
+  private List<Entry> retire(Key key) {
+    List<Entry> unused = new ArrayList<>();
+    for (Iterator<Entry> all = entries.values().iterator(); all.hasNext(); ) {
+      Entry entry = all.next();
+      boolean inTheWay =
+          entry.leases == 0 && entry.key.device().equals(key.device()) && !entry.key.equals(key);
+      if (inTheWay || entry.failed()) {
+        all.remove();
+        entry.retired = true;
+        if (entry.leases == 0) {
+          unused.add(entry);
+        }
+      }
+    }
+    return unused;
+  }
+
+  private void open(Entry entry, Weights weights) {
+    BufferAllocator own = memory.newChildAllocator(entry.key.toString(), 0, MEMORY_BYTES);
+    try {
+      entry.model.complete(opener.open(weights, entry.key.device(), entry.key.slots(), own));
+    } catch (RuntimeException | Error e) {
+      own.close();
+      synchronized (this) {
+        entries.remove(entry.key, entry);
+      }
+      entry.model.completeExceptionally(e);
+    }
+  }
+
+  private OpenModel await(Entry entry) {
+    try {
+      return entry.model.get();
+    } catch (InterruptedException e) {
+      release(entry);
+      Thread.currentThread().interrupt();
+      throw new CancellationException("interrupted while waiting for the model");
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw (Error) e.getCause();
+    }
+  }
+
+  private void release(Entry entry) {
+    boolean last;
+    synchronized (this) {
+      entry.leases--;
+      last = entry.retired && entry.leases == 0;
+    }
+    if (last) {
+      entry.close();
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the executor ends");
+    }
+  }
+
+  /** Closes every model; throws if one has lost memory. */
+  @Override
+  public void close() {
+    List<Entry> all;
+    synchronized (this) {
+      closed = true;
+      all = List.copyOf(entries.values());
+      entries.clear();
+    }
+    all.forEach(Entry::close);
+    memory.close();
+  }
+
+  /** A model that is open, or opening; fields guarded by the outer object. */
+  private static final class Entry {
+    private final Key key;
+    private final CompletableFuture<OpenModel> model = new CompletableFuture<>();
+    private int leases;
+    private boolean retired; // forgotten: the last lease closes it
+
+    Entry(Key key) {
+      this.key = key;
+    }
+
+    boolean failed() {
+      return model.isDone() && model.join().engine().failed();
+    }
+
+    void close() {
+      model
+          .handle(
+              (opened, failure) -> {
+                if (opened != null) {
+                  opened.close();
+                }
+                return opened;
+              })
+          .join();
+    }
+  }
+
+  /** The right to use a model, until closed. */
+  static final class Lease implements AutoCloseable {
+    private final ExecutorModels owner;
+    private final Entry entry;
+    private final OpenModel model;
+    private final OptionalLong openMillis;
+    private final AtomicBoolean returned = new AtomicBoolean();
+
+    private Lease(ExecutorModels owner, Entry entry, OpenModel model, OptionalLong openMillis) {
+      this.owner = owner;
+      this.entry = entry;
+      this.model = model;
+      this.openMillis = openMillis;
+    }
+
+    /** What opening the model took, if this lease did it. */
+    OptionalLong openMillis() {
+      return openMillis;
+    }
+
+    OpenModel model() {
+      return model;
+    }
+
+    @Override
+    public void close() {
+      if (returned.compareAndSet(false, true)) {
+        owner.release(entry);
+      }
+    }
+  }
+}
