@@ -81,7 +81,7 @@ class ClusterTest {
     builder.environment().put("CLASSPATH", classPath);
     Process process = builder.start();
     try {
-      assertTrue(process.waitFor(3, TimeUnit.MINUTES), "the program hangs");
+      assertTrue(process.waitFor(5, TimeUnit.MINUTES), "the program hangs");
     } finally {
       process.destroyForcibly();
     }

@@ -70,7 +70,12 @@ final class RowRequests implements Iterator<Request<RowRequests.Pending>> {
     } catch (IllegalArgumentException e) {
       return reject(pending, source, error("invalid-sampling", e.getMessage()));
     }
-    int[] ids = ids(prompt(source.texts()));
+    int[] ids;
+    try {
+      ids = ids(prompt(source.texts()));
+    } catch (IllegalArgumentException e) { // the tokenizer names what it found, never the text
+      return reject(pending, source, error("prompt-too-long", e.getMessage()));
+    }
     pending = new Pending(row, OptionalInt.of(ids.length), options.sampling().seed());
     if (ids.length == 0) {
       return reject(pending, source, error("empty-prompt", "the prompt has no tokens"));

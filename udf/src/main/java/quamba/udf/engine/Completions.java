@@ -74,29 +74,39 @@ public final class Completions<T> implements Iterator<Completion<T>>, AutoClosea
 
   /** Gives the next request to the engine, or returns what became of it at once. */
   private Completion<T> pull() {
-    if (!requests.hasNext()) {
-      engine.exhaust(this);
-      return null;
-    }
-    Request<T> request = requests.next();
-    if (request instanceof Request.Prompt<T> prompt) {
-      try {
-        engine.submit(this, prompt);
+    Request<T> request;
+    try {
+      if (!requests.hasNext()) {
+        engine.exhaust(this);
         return null;
-      } catch (OutOfMemoryException e) {
-        engine.giveBack(this);
-        String message = "no room for the ids of %d prompt tokens: %s";
-        return new Completion.Failed<>(
-            prompt.row(),
-            new RowError(
-                "out-of-memory",
-                message.formatted(prompt.promptIds().remaining(), e.getMessage()),
-                true));
       }
+      request = requests.next();
+    } catch (RuntimeException | Error e) {
+      engine.giveBack(this); // other callers wait for the place
+      throw e;
+    }
+    if (request instanceof Request.Prompt<T> prompt) {
+      return submit(prompt);
     }
     engine.giveBack(this);
     Request.Rejected<T> rejected = (Request.Rejected<T>) request;
     return new Completion.Failed<>(rejected.row(), rejected.error());
+  }
+
+  private Completion<T> submit(Request.Prompt<T> prompt) {
+    try {
+      engine.submit(this, prompt);
+      return null;
+    } catch (OutOfMemoryException e) {
+      engine.giveBack(this);
+      String message =
+          "no room for the ids of %d prompt tokens: %s"
+              .formatted(prompt.promptIds().remaining(), e.getMessage());
+      return new Completion.Failed<>(prompt.row(), new RowError("out-of-memory", message, true));
+    } catch (RuntimeException | Error e) {
+      engine.giveBack(this);
+      throw e;
+    }
   }
 
   private Engine.Turn await() {

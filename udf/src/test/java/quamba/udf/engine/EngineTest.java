@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -20,6 +22,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
 import org.junit.jupiter.api.AfterEach;
@@ -274,6 +277,26 @@ class EngineTest {
       }
       assertEquals(expected("xyw", 5), only(engine, request("xyw", 5)).text());
     }
+  }
+
+  @Test
+  void aSourceThatThrowsLosesNoPlace() {
+    try (Engine engine = engine(new ScriptedModel(2, 8))) {
+      for (int round = 0; round < 20; round++) {
+        Iterator<Request<String>> broken =
+            Stream.of("abc", "")
+                .map(prompt -> prompt.isEmpty() ? failure() : request(prompt, 5))
+                .iterator();
+        try (var results = engine.complete(broken)) {
+          assertThrows(UncheckedIOException.class, () -> results.forEachRemaining(row -> {}));
+        }
+      }
+      assertEquals(expected("xyw", 5), only(engine, request("xyw", 5)).text());
+    }
+  }
+
+  private static Request<String> failure() {
+    throw new UncheckedIOException(new IOException("the input is gone"));
   }
 
   @Test
