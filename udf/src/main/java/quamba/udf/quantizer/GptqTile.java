@@ -9,6 +9,7 @@ final class GptqTile {
   private final Feedback feedback;
   private final int in;
   private final RowTile tile;
+  private final boolean byGroup; // scales are chosen when a group is reached
   private final StaticScales scales;
   private final LaneGrid grid;
   private final float[] codes;
@@ -21,7 +22,12 @@ final class GptqTile {
     in = feedback.in();
     tile = RowTile.of(weight, first, feedback.order());
     float[] stored = RowTile.of(weight, first, WeightRounding.natural(in)).values();
-    scales = StaticScales.choose(gptq.format(), gptq.choice(), stored, feedback.storedImportance());
+    float[] importance = feedback.storedImportance();
+    byGroup = gptq.format().bits() == 4 && gptq.options().order() == Gptq.Order.NATURAL;
+    scales =
+        byGroup
+            ? StaticScales.undecided(gptq.format(), gptq.choice(), stored, importance)
+            : StaticScales.choose(gptq.format(), gptq.choice(), stored, importance);
     grid = scales.grid();
     codes = new float[in * LANES];
     values = new float[in * LANES];
@@ -57,7 +63,7 @@ final class GptqTile {
     System.arraycopy(tile.values(), from * LANES, corrected, 0, corrected.length);
     float[] factors = feedback.factors();
     LaneProduct.add(to - from, from, factors, from * in, in, errors, 0, corrected, 0);
-    if (gptq.format().bits() == 4 && gptq.options().order() == Gptq.Order.NATURAL) {
+    if (byGroup) {
       chooseScales(from, to, corrected);
     }
     for (int j = from; j < to; j++) {

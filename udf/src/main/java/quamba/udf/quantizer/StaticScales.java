@@ -57,6 +57,21 @@ final class StaticScales {
     return chosen;
   }
 
+  /**
+   * Leaves the scales of 4-bit groups to be chosen one after the other by {@link
+   * #choose(ScaleChoice, int, float[], float[])}, for rows' scales as they would be of {@code
+   * weights}.
+   */
+  static StaticScales undecided(
+      WeightFormat format, ScaleChoice choice, float[] weights, float[] importance) {
+    StaticScales undecided = new StaticScales(format, importance.length);
+    if (format == WeightFormat.INT4_AS_INT8) {
+      StaticScales plain = choose(WeightFormat.INT4, choice, weights, importance);
+      undecided.setChannels(plain.channels(plain.codes(weights), plain.columns));
+    }
+    return undecided;
+  }
+
   /** The grid that rounds with these scales. */
   LaneGrid grid() {
     return grid;
