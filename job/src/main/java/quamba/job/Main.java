@@ -15,7 +15,12 @@ import quamba.udf.checkpoint.InvalidCheckpointException;
 @Command(
     name = "quamba",
     description = "Offline batch generation with Mamba models on Spark.",
-    subcommands = {GenerateCommand.class, ConvertCommand.class, DemoCommand.class},
+    subcommands = {
+      GenerateCommand.class,
+      QuantizeCommand.class,
+      ConvertCommand.class,
+      DemoCommand.class
+    },
     synopsisSubcommandLabel = "COMMAND")
 public final class Main {
   /** Complete. */

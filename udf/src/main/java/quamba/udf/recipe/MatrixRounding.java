@@ -59,13 +59,16 @@ record MatrixRounding(int threads) {
 
   private static double energy(Matrix weight, int row, double[] hessian) {
     int in = weight.in();
-    double sum = 0;
+    double[] product = new double[in];
     for (int i = 0; i < in; i++) {
-      double product = 0;
+      double factor = weight.values()[row * in + i];
       for (int j = 0; j < in; j++) {
-        product += hessian[i * in + j] * weight.values()[row * in + j];
+        product[j] += factor * hessian[i * in + j];
       }
-      sum += product * weight.values()[row * in + i];
+    }
+    double sum = 0;
+    for (int j = 0; j < in; j++) {
+      sum += product[j] * weight.values()[row * in + j];
     }
     return sum;
   }

@@ -53,7 +53,7 @@ public final class BenchmarkQuality {
         Tokenizer tokenizer =
             HuggingFaceTokenizer.open(Files.readAllBytes(folder.resolve("tokenizer.json")))) {
       BenchmarkQuality benchmark = new BenchmarkQuality(shared, checkpoint, tokenizer);
-      for (String scheme : args[2].split(",")) {
+      for (String scheme : args[2].split(",", -1)) {
         Recipe standard = Recipe.standard(Scheme.parse(scheme));
         Recipe recipe =
             new Recipe(standard.scheme(), standard.embedding(), standard.head(), techniques, 0.25);
