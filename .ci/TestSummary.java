@@ -31,7 +31,8 @@ public final class TestSummary {
             Element test = (Element) cases.item(index);
             if (test.getElementsByTagName("skipped").getLength() > 0) {
               Element why = (Element) test.getElementsByTagName("skipped").item(0);
-              String reason = why.getAttribute("message").replaceFirst("^.*?skipped: ", "");
+              String text = why.getAttribute("message") + why.getTextContent();
+              String reason = text.lines().findFirst().orElse("").replaceFirst("^.*?skipped: ", "");
               skipped.merge(reason.isBlank() ? "no reason given" : reason, 1, Integer::sum);
             } else if (test.getElementsByTagName("failure").getLength()
                     + test.getElementsByTagName("error").getLength()

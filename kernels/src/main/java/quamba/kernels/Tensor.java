@@ -24,7 +24,8 @@ public interface Tensor {
    * A view of an I8 tensor as codes of {@code value = code · scale}; nothing is copied. Views of
    * the result have their part of the scales.
    *
-   * @param scale f32, of shape (1) for all columns or (columns) for each; over 0
+   * @param scale f32, of shape (1) for all columns or (columns) for each; over 0, and never written
+   *     again
    * @throws IllegalArgumentException if this is no I8 matrix or the scale is not such
    */
   Tensor scaled(Tensor scale);

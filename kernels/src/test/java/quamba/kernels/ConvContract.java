@@ -67,21 +67,29 @@ interface ConvContract {
         Arrays.copyOfRange(states, 3 * channels, 6 * channels));
   }
 
-  @Test
-  default void convOfARaggedBatchEqualsEachRowAloneWhateverItsSlot() {
+  @ParameterizedTest
+  @ValueSource(ints = {1, 4, 5, 50})
+  default void convOfARaggedBatchEqualsEachRowAloneWhateverItsSlot(int rows) {
     int channels = 70;
-    int[] counts = {3, 1, 7, 2};
-    int[] positions = {0, 5, 0, 1};
-    int[] slots = {4, 0, 3, 1};
+    int slotCount = rows + 1;
+    int[] counts = new int[rows];
+    int[] positions = new int[rows];
+    int[] slots = new int[rows];
+    for (int row = 0; row < rows; row++) {
+      counts[row] = row % 4 == 2 ? 7 : 1 + row % 3;
+      positions[row] = row % 3 * 5;
+      slots[row] = rows - row;
+    }
+    int tokens = Arrays.stream(counts).sum();
     Conv conv = conv(Probe.random(26, channels * 4), Probe.random(27, channels));
-    Tensor x = probe().floats(Probe.random(28, 13 * channels), 13, channels);
-    float[] history = Probe.random(29, 5 * 3 * channels);
-    Tensor state = probe().floats(history, 5, 3, channels);
-    Tensor together = probe().zeros(13, channels);
+    Tensor x = probe().floats(Probe.random(28, tokens * channels), tokens, channels);
+    float[] history = Probe.random(29, slotCount * 3 * channels);
+    Tensor state = probe().floats(history, slotCount, 3, channels);
+    Tensor together = probe().zeros(tokens, channels);
     probe().backend().conv(conv, probe().batch(slots, counts, positions), x, state, together);
-    Tensor alone = probe().zeros(13, channels);
+    Tensor alone = probe().zeros(tokens, channels);
     int from = 0;
-    for (int row = 0; row < counts.length; row++) {
+    for (int row = 0; row < rows; row++) {
       int at = slots[row] * 3 * channels;
       float[] own = Arrays.copyOfRange(history, at, at + 3 * channels);
       probe()

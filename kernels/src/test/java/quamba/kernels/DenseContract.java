@@ -164,7 +164,8 @@ interface DenseContract {
         .backend()
         .gate(gate, probe().floats(y, rows, innerDim), probe().floats(z, rows, innerDim), out);
     // As for norm, with the gate's own 7 roundings before; results at most 6 for these inputs.
-    double tolerance = 6 * (innerDim / groups / 2.0 + 7 + 7 + 5) * HALF_ULP;
+    double width = (double) innerDim / groups;
+    double tolerance = 6 * (width / 2 + 7 + 7 + 5) * HALF_ULP;
     Probe.assertClose(expected, probe().floats(out), tolerance);
   }
 }

@@ -71,9 +71,11 @@ public final class Oracle {
   }
 
   /** The weights of a scan on the host; {@code a} (heads) or (heads, stateDim). */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   public record ScanWeights(float[] a, float[] dtBias, float[] skip) {}
 
   /** The inputs of one sequence: x (tokens, innerDim), dt (tokens, heads), b, c. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   public record ScanInputs(float[] x, float[] dt, float[] b, float[] c) {}
 
   /** Rounds a state where it is kept: the stateDim elements of one channel. */
@@ -83,6 +85,12 @@ public final class Oracle {
 
     /** What is kept of {@code elements} of {@code channel}, head · headDim + place in the head. */
     double[] round(double[] elements, int channel);
+  }
+
+  /** One sequence's y (tokens, innerDim). */
+  public static double[] scan(
+      ScanWeights weights, Scan.Dims dims, Scan.Limit limit, ScanInputs inputs) {
+    return scan(weights, dims, limit, inputs, StateRounder.NONE);
   }
 
   /** One sequence's y (tokens, innerDim), the state rounded after every 16 tokens. */

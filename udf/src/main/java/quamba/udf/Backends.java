@@ -1,28 +1,37 @@
 package quamba.udf;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.CheckedBackend;
 import quamba.kernels.cpu.CpuBackend;
+import quamba.kernels.cuda.CudaBackend;
 
 /** Opens backends by the name of their device; the only code that knows them. */
 public final class Backends {
+  private static final Pattern CUDA = Pattern.compile("cuda(?::(\\d{1,4}))?");
+
   private Backends() {}
 
   /**
    * A backend whose calls are checked.
    *
-   * @param device {@code cpu} or {@code cuda}
+   * @param device {@code cpu}, {@code cuda:N} for the device that Spark calls N, or {@code cuda}
+   *     for the first
    * @param threads that compute, where the device is the processor
    * @throws IllegalArgumentException for another device
    * @throws BackendUnavailableException if this machine cannot offer the device
    */
   public static Backend open(String device, int threads) {
-    return switch (device) {
-      case "cpu" -> new CheckedBackend(CpuBackend.open(threads));
-      case "cuda" ->
-          throw new BackendUnavailableException("device cuda: this build has no CUDA backend");
-      default -> throw new IllegalArgumentException("device must be cpu or cuda, found " + device);
-    };
+    if (device.equals("cpu")) {
+      return new CheckedBackend(CpuBackend.open(threads));
+    }
+    Matcher cuda = CUDA.matcher(device);
+    if (!cuda.matches()) {
+      throw new IllegalArgumentException("device must be cpu, cuda or cuda:N, found " + device);
+    }
+    int ordinal = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
+    return new CheckedBackend(CudaBackend.open(ordinal));
   }
 }

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.CheckedBackend;
@@ -18,11 +20,13 @@ class BackendsTest {
 
   @Test
   void missingDeviceIsNeverReplaced() {
-    assertThrows(BackendUnavailableException.class, () -> Backends.open("cuda", 1));
+    // No machine has a device of this number.
+    assertThrows(BackendUnavailableException.class, () -> Backends.open("cuda:9999", 1));
   }
 
-  @Test
-  void unknownDeviceIsRefused() {
-    assertThrows(IllegalArgumentException.class, () -> Backends.open("tpu", 1));
+  @ParameterizedTest
+  @ValueSource(strings = {"tpu", "cuda:", "cuda:-1", "cuda:GPU-0", "CPU", ""})
+  void unknownDeviceIsRefused(String device) {
+    assertThrows(IllegalArgumentException.class, () -> Backends.open(device, 1));
   }
 }

@@ -1,5 +1,6 @@
 package quamba.kernels.cpu;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 import quamba.kernels.Conv;
@@ -27,6 +28,10 @@ final class ConvCodes {
     byte[] s = state.bytes();
     int channels = state.shape().dim(2);
     int stateAt = state.at(batch.slot(row)) + channel;
+    for (int k = 0; batch.position(row) == 0 && k < 3; k++) {
+      int at = stateAt + k * channels;
+      Arrays.fill(s, at, at + SPECIES.length(), (byte) 0);
+    }
     FloatVector scale = x.scales().vector(channel);
     FloatVector outScale = out.scales().vector(channel);
     FloatVector w0 = FloatVector.fromArray(SPECIES, weights, weightAt);
@@ -35,14 +40,9 @@ final class ConvCodes {
     FloatVector w3 = FloatVector.fromArray(SPECIES, weights, weightAt + 3 * channels);
     CpuTensor biases = (CpuTensor) p.bias();
     FloatVector bias = FloatVector.fromArray(SPECIES, biases.floats(), biases.offset() + channel);
-    FloatVector x0 = FloatVector.zero(SPECIES);
-    FloatVector x1 = x0;
-    FloatVector x2 = x0;
-    if (batch.position(row) > 0) {
-      x0 = Codes.load(s, stateAt).mul(scale);
-      x1 = Codes.load(s, stateAt + channels).mul(scale);
-      x2 = Codes.load(s, stateAt + 2 * channels).mul(scale);
-    }
+    FloatVector x0 = Codes.load(s, stateAt).mul(scale);
+    FloatVector x1 = Codes.load(s, stateAt + channels).mul(scale);
+    FloatVector x2 = Codes.load(s, stateAt + 2 * channels).mul(scale);
     for (int token = batch.start(row); token < batch.start(row + 1); token++) {
       FloatVector x3 = Codes.load(x.bytes(), x.at(token) + channel).mul(scale);
       FloatVector sum = w3.fma(x3, w2.fma(x2, w1.fma(x1, w0.fma(x0, bias))));

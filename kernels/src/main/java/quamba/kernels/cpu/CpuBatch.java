@@ -18,7 +18,7 @@ record CpuBatch(int rows, int tokens, CpuTensor slots, CpuTensor starts, CpuTens
     return slots.ints()[slots.offset() + row * slots.stride()];
   }
 
-  /** The row's first token; of row {@code rows}, the end of the last. */
+  /** The row's first token; for the row behind the last, the end of all tokens. */
   int start(int row) {
     return starts.ints()[starts.offset() + row * starts.stride()];
   }

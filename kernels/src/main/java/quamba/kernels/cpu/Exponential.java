@@ -28,7 +28,7 @@ final class Exponential {
   private static final IntVector LOWEST_FLIPPED = splatInt(Float.floatToRawIntBits(87.33654f));
 
   // exp(x) = 2^n · e^r with n = round(x / ln 2); ln 2 in two parts so that n · the first is exact.
-  private static final FloatVector LOG2_E = splat(1.44269504f);
+  private static final FloatVector LOG2_E = splat(0x1.715476p0f);
   private static final FloatVector MINUS_LN2_HIGH = splat(-0x1.62e4p-1f);
   private static final FloatVector MINUS_LN2_LOW = splat(-0x1.7f7d1cp-20f);
   // Adding 1.5 · 2^23 rounds to an integer, which then is the low bits of the sum.

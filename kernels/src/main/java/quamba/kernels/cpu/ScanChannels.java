@@ -7,8 +7,9 @@ import quamba.kernels.Scan;
 
 /**
  * The recurrence with heads of one channel and an {@code a} for each state (Mamba1). Lanes are
- * channels. Parts are blocks of one vector of channels, for all rows. Within a slot the state lies
- * as (blocks, stateDim, channels of the block).
+ * channels, in blocks of one vector. Parts are some rows with all blocks, whose state lies
+ * together, or single blocks where rows are few. Within a slot the state lies as (blocks, stateDim,
+ * channels of the block).
  */
 final class ScanChannels {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -16,7 +17,7 @@ final class ScanChannels {
 
   private final CpuThreads threads;
   private final float[] steps; // (threads, LANES) dt of a token's block
-  private float[] decays = new float[0]; // (threads, stateDim, LANES) a of the block
+  private float[] decays = new float[0]; // (blocks, stateDim, LANES) a
 
   ScanChannels(CpuThreads threads) {
     this.threads = threads;
@@ -26,23 +27,38 @@ final class ScanChannels {
   void run(ScanCall call) {
     int heads = call.p().dims().heads();
     int stateDim = call.p().dims().stateDim();
-    if (decays.length < threads.count() * stateDim * LANES) {
-      decays = new float[threads.count() * stateDim * LANES];
+    int rows = call.batch().rows();
+    int blocks = (heads + LANES - 1) / LANES;
+    if (decays.length < blocks * stateDim * LANES) {
+      decays = new float[blocks * stateDim * LANES];
     }
+    int manyParts = 2 * threads.count();
+    int rowsPerPart = Math.max(1, rows / manyParts);
+    int rowParts = (rows + rowsPerPart - 1) / rowsPerPart;
+    int width = rowParts >= manyParts ? blocks : 1;
+    int columnParts = (blocks + width - 1) / width;
+    threads.run(blocks, (block, thread) -> transpose((CpuTensor) call.p().a(), block));
     threads.run(
-        (heads + LANES - 1) / LANES,
+        rowParts * columnParts,
         (part, thread) -> {
-          int first = part * LANES;
-          int count = Math.min(LANES, heads - first);
-          transpose((CpuTensor) call.p().a(), first, count, thread * stateDim * LANES);
-          for (int row = 0; row < call.batch().rows(); row++) {
-            row(call, row, first, count, thread);
+          int firstRow = part / columnParts * rowsPerPart;
+          int endRow = Math.min(rows, firstRow + rowsPerPart);
+          int first = part % columnParts * width;
+          int end = Math.min(blocks, first + width);
+          for (int row = firstRow; row < endRow; row++) {
+            for (int block = first; block < end; block++) {
+              row(call, row, block, thread);
+            }
           }
         });
   }
 
-  private void transpose(CpuTensor a, int first, int count, int at) {
+  /** Writes {@code a} of a block's channels as (stateDim, LANES). */
+  private void transpose(CpuTensor a, int block) {
     int stateDim = a.shape().dim(1);
+    int first = block * LANES;
+    int count = Math.min(LANES, a.shape().dim(0) - first);
+    int at = first * stateDim;
     for (int lane = 0; lane < count; lane++) {
       int from = a.offset() + (first + lane) * a.stride();
       for (int n = 0; n < stateDim; n++) {
@@ -51,13 +67,15 @@ final class ScanChannels {
     }
   }
 
-  private void row(ScanCall call, int row, int first, int count, int thread) {
+  private void row(ScanCall call, int row, int block, int thread) {
     int stateDim = call.p().dims().stateDim();
+    int first = block * LANES;
+    int count = Math.min(LANES, call.p().dims().heads() - first);
     int stateAt = call.slotAt(row) + first * stateDim;
     if (call.batch().position(row) == 0) {
       Arrays.fill(call.state().floats(), stateAt, stateAt + count * stateDim, 0);
     }
-    int decaysAt = thread * stateDim * LANES;
+    int decaysAt = first * stateDim;
     int start = call.batch().start(row);
     int end = call.batch().start(row + 1);
     for (int token = start; token < end; token++) {

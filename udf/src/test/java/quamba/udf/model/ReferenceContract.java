@@ -14,15 +14,18 @@ import org.junit.jupiter.params.provider.ValueSource;
 import quamba.udf.Backends;
 import quamba.udf.checkpoint.Checkpoint;
 
-/** Trained models against float64. */
-class ReferenceTest {
+/** Trained models against float64, on every device. */
+abstract class ReferenceContract {
   /** Below this margin between the two best logits, single precision may choose the other. */
   private static final double UNDECIDED = 1e-3;
 
-  private static MambaModel open(Path dir, Capacity capacity) {
+  /** As {@link Backends#open} names it. */
+  abstract String device();
+
+  private MambaModel open(Path dir, Capacity capacity) {
     try (Checkpoint checkpoint = Checkpoint.open(dir)) {
       int vocab = ModelConfig.parse(checkpoint.config()).vocabulary().size();
-      return ModelLoader.open(checkpoint, Backends.open("cpu", 2), capacity, vocab);
+      return ModelLoader.open(checkpoint, Backends.open(device(), 2), capacity, vocab);
     }
   }
 

@@ -1,0 +1,51 @@
+// What several operations share on the device: sums of fixed order, activations, the packed order of weights.
+// Holds no entry point. Dimensions are named as in the package quamba.kernels.
+//
+// Two rules bind every file beside this one:
+//   - a sum is taken in one order, whatever the batch, the row or the cut of its tokens, so results repeat bit for bit;
+//   - __restrict__ stands only on pointers that no caller passes twice: out may be x wherever Backend says so.
+//
+// Entry points are named operation_dtypes, dtypes in the order weight (linear) or table (embed), input, state, output.
+// A stride is the number of elements from one row to the next; a pointer without one is dense.
+#pragma once
+
+constexpr int WARP = 32;
+constexpr unsigned ALL_LANES = 0xffffffffu;
+
+// Packed matrices (out, in) lie as (ceil(out / PANEL), ceil(in / GROUP), PANEL, GROUP), filled up with zeros:
+// a block reads consecutive bytes, a thread 16 of them. Both also stand in CudaPacking.
+constexpr int PANEL = 64;
+constexpr int GROUP = 4;
+
+// Where element (o, i) of a packed matrix lies.
+inline __device__ size_t packed_at(int o, int i, int in) {
+  const size_t groups = (in + GROUP - 1) / GROUP;
+  return ((o / PANEL * groups + i / GROUP) * PANEL + o % PANEL) * GROUP + i % GROUP;
+}
+
+// Sum over the lanes of a warp, the same bits in each: lanes 16 apart first, neighbours last.
+inline __device__ float warp_sum(float value) {
+#pragma unroll
+  for (int apart = WARP / 2; apart > 0; apart /= 2) value += __shfl_xor_sync(ALL_LANES, value, apart);
+  return value;
+}
+
+// Sum over a block of THREADS, the same bits in each thread: warps first to last. Every thread must call it.
+template <int THREADS>
+__device__ float block_sum(float value) {
+  __shared__ float warps_sh[THREADS / WARP];
+  value = warp_sum(value);
+  __syncthreads();  // an earlier call's readers are done
+  if (threadIdx.x % WARP == 0) warps_sh[threadIdx.x / WARP] = value;
+  __syncthreads();
+  float sum = 0;
+#pragma unroll
+  for (int warp = 0; warp < THREADS / WARP; warp++) sum += warps_sh[warp];
+  return sum;
+}
+
+// x / (1 + e^-x); 0 for very negative x, where e^-x is infinite.
+inline __device__ float silu(float x) { return x / (1 + expf(-x)); }
+
+// log(1 + e^x), which neither overflows nor loses small results.
+inline __device__ float softplus(float x) { return fmaxf(x, 0) + log1pf(expf(-fabsf(x))); }

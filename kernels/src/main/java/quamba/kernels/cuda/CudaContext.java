@@ -1,0 +1,104 @@
+package quamba.kernels.cuda;
+
+import static jcuda.driver.JCudaDriver.cuCtxCreate;
+import static jcuda.driver.JCudaDriver.cuCtxDestroy;
+import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
+import static jcuda.driver.JCudaDriver.cuDeviceGet;
+import static jcuda.driver.JCudaDriver.cuDeviceGetCount;
+import static jcuda.driver.JCudaDriver.cuInit;
+import static jcuda.driver.JCudaDriver.cuStreamCreate;
+import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
+
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUresult;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import quamba.kernels.BackendUnavailableException;
+
+/**
+ * A context of its own on one device, so that a fault in another backend's context leaves it alone,
+ * and the one stream in it.
+ */
+final class CudaContext implements AutoCloseable {
+  private final CUcontext context;
+  private final CUstream stream = new CUstream();
+  private boolean closed;
+
+  private CudaContext(CUcontext context) {
+    this.context = context;
+  }
+
+  /**
+   * Opens a context on the device with this number.
+   *
+   * @throws BackendUnavailableException if there is no such device, or no driver
+   */
+  static CudaContext open(int deviceOrdinal) {
+    try {
+      CudaFaults.checkOpening(cuInit(0), "cuInit");
+    } catch (LinkageError e) { // the first use of JCuda loads its native part and the driver
+      throw CudaFaults.unavailable(e);
+    }
+    int[] count = new int[1];
+    CudaFaults.checkOpening(cuDeviceGetCount(count), "cuDeviceGetCount");
+    if (deviceOrdinal < 0 || deviceOrdinal >= count[0]) {
+      throw new BackendUnavailableException(
+          "no CUDA device %d: this machine shows %d".formatted(deviceOrdinal, count[0]));
+    }
+    CUdevice device = new CUdevice();
+    CudaFaults.checkOpening(cuDeviceGet(device, deviceOrdinal), "cuDeviceGet");
+    CudaContext opened = new CudaContext(new CUcontext());
+    CudaFaults.checkOpening(cuCtxCreate(opened.context, 0, device), "cuCtxCreate");
+    int result = cuStreamCreate(opened.stream, CUstream_flags.CU_STREAM_NON_BLOCKING);
+    if (result != CUresult.CUDA_SUCCESS) {
+      cuCtxDestroy(opened.context);
+    }
+    CudaFaults.checkOpening(result, "cuStreamCreate");
+    return opened;
+  }
+
+  /** The stream that orders all work. */
+  CUstream stream() {
+    return stream;
+  }
+
+  /**
+   * Makes this the calling thread's context, as every call of the driver needs it.
+   *
+   * @throws IllegalStateException if it was closed
+   */
+  void enter() {
+    if (closed) {
+      throw new IllegalStateException("the CUDA backend is closed");
+    }
+    CudaFaults.check(cuCtxSetCurrent(context), "cuCtxSetCurrent");
+  }
+
+  /** Makes this the calling thread's context if it can; false if it was closed already. */
+  boolean enterToClose() {
+    if (!closed) {
+      cuCtxSetCurrent(context);
+    }
+    return !closed;
+  }
+
+  /** Waits for all work. */
+  void synchronize() {
+    CudaFaults.check(cuStreamSynchronize(stream), "waiting for the device");
+  }
+
+  /**
+   * Destroys stream and context, with whatever is left in it. Results are not looked at: after a
+   * fault they all repeat it, and nothing is left to be done.
+   */
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      cuStreamDestroy(stream);
+      cuCtxDestroy(context);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+package quamba.kernels.cuda;
+
+import static jcuda.driver.JCudaDriver.cuLaunchKernel;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import jcuda.Pointer;
+import quamba.kernels.Batch;
+import quamba.kernels.Tensor;
+import quamba.kernels.cuda.CudaKernel.Parameter;
+
+/**
+ * Starts kernels: {@code launch.of(kernel)}, its arguments in order, then {@link #over}. Arguments
+ * are held against {@link CudaKernel#parameters} as they come. They lie in one native buffer with
+ * pointers into it made beforehand, so a launch leaves no garbage.
+ */
+final class CudaLaunch {
+  private final CudaContext context;
+  private final CudaModules modules;
+  private final ByteBuffer arguments; // 8 bytes a parameter
+  private final Pointer[] pointers; // of kernels with that many parameters
+  private CudaKernel kernel = CudaKernel.EMBED_F32_F32;
+  private int count; // of the arguments given so far
+
+  CudaLaunch(CudaContext context, CudaModules modules) {
+    this.context = context;
+    this.modules = modules;
+    int most =
+        Arrays.stream(CudaKernel.values()).mapToInt(k -> k.parameters().size()).max().orElse(0);
+    arguments = ByteBuffer.allocateDirect(most * Long.BYTES).order(ByteOrder.nativeOrder());
+    Pointer first = Pointer.to(arguments);
+    Pointer[] each =
+        IntStream.range(0, most)
+            .mapToObj(index -> first.withByteOffset((long) index * Long.BYTES))
+            .toArray(Pointer[]::new);
+    pointers =
+        IntStream.rangeClosed(0, most)
+            .mapToObj(size -> Pointer.to(Arrays.copyOf(each, size)))
+            .toArray(Pointer[]::new);
+  }
+
+  /** Begins the launch of a kernel. */
+  CudaLaunch of(CudaKernel next) {
+    kernel = next;
+    count = 0;
+    return this;
+  }
+
+  /** The address of a tensor that is dense or packed. */
+  CudaLaunch dense(Tensor tensor) {
+    CudaTensor elements = (CudaTensor) tensor;
+    if (!elements.isPacked() && !elements.isDense()) {
+      throw new IllegalArgumentException(
+          "%s: argument %d must be dense, found a view %s"
+              .formatted(kernel.entry(), count, tensor.shape()));
+    }
+    return address(elements);
+  }
+
+  /** The address of a tensor, and its stride. */
+  CudaLaunch strided(Tensor tensor) {
+    CudaTensor elements = (CudaTensor) tensor;
+    return address(elements).number(elements.stride());
+  }
+
+  /** The addresses of a batch's slots, starts and positions. */
+  CudaLaunch batch(Batch batch) {
+    return dense(batch.slots()).dense(batch.starts()).dense(batch.positions());
+  }
+
+  /** An integer. */
+  CudaLaunch number(int value) {
+    require(next() == Parameter.INT);
+    arguments.putInt(count++ * Long.BYTES, value);
+    return this;
+  }
+
+  /** A floating-point number. */
+  CudaLaunch number(float value) {
+    require(next() == Parameter.FLOAT);
+    arguments.putFloat(count++ * Long.BYTES, value);
+    return this;
+  }
+
+  /** Starts the kernel on this many blocks; on none if a count is 0. */
+  void over(int x, int y, int z) {
+    require(count == kernel.parameters().size());
+    if (x == 0 || y == 0 || z == 0) {
+      return;
+    }
+    context.enter();
+    CudaFaults.check(
+        cuLaunchKernel(
+            modules.function(kernel),
+            x,
+            y,
+            z,
+            kernel.threads(),
+            1,
+            1,
+            0,
+            context.stream(),
+            pointers[count],
+            null),
+        kernel.entry());
+  }
+
+  private CudaLaunch address(CudaTensor tensor) {
+    require(next().pointsTo(tensor.dtype()));
+    arguments.putLong(count++ * Long.BYTES, tensor.address().value());
+    return this;
+  }
+
+  private Parameter next() {
+    require(count < kernel.parameters().size());
+    return kernel.parameters().get(count);
+  }
+
+  /** The backend's calls and the table of kernels are of one program: this never fails in use. */
+  private void require(boolean fits) {
+    if (!fits) {
+      throw new IllegalStateException(
+          "%s: argument %d does not fit (%s)".formatted(kernel.entry(), count, kernel.signature()));
+    }
+  }
+}

@@ -1,0 +1,64 @@
+package quamba.kernels.cuda;
+
+import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
+import static jcuda.driver.JCudaDriver.cuModuleLoadData;
+import static jcuda.driver.JCudaDriver.cuModuleUnload;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.Map;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUmodule;
+import quamba.kernels.BackendUnavailableException;
+
+/** The fatbins of this build, loaded into a context, and the entry points in them. */
+final class CudaModules implements AutoCloseable {
+  private final Map<String, CUmodule> modules = new HashMap<>();
+  private final Map<CudaKernel, CUfunction> functions = new EnumMap<>(CudaKernel.class);
+
+  /**
+   * Loads every entry point into the calling thread's context.
+   *
+   * @throws BackendUnavailableException if the build has no fatbins, or none for this device
+   */
+  CudaModules() {
+    for (CudaKernel kernel : CudaKernel.values()) {
+      CUmodule module = modules.computeIfAbsent(kernel.operation(), CudaModules::load);
+      CUfunction function = new CUfunction();
+      CudaFaults.checkOpening(
+          cuModuleGetFunction(function, module, kernel.entry()), "entry point " + kernel.entry());
+      functions.put(kernel, function);
+    }
+  }
+
+  private static CUmodule load(String name) {
+    String resource = name + ".fatbin";
+    try (InputStream stream = CudaModules.class.getResourceAsStream(resource)) {
+      if (stream == null) {
+        throw new BackendUnavailableException(
+            "this build has no CUDA kernels (%s is missing): build it where nvcc is on the PATH"
+                .formatted(resource));
+      }
+      CUmodule module = new CUmodule();
+      CudaFaults.checkOpening(cuModuleLoadData(module, stream.readAllBytes()), resource);
+      return module;
+    } catch (IOException e) {
+      throw new UncheckedIOException(resource, e);
+    }
+  }
+
+  /** A kernel's handle. */
+  CUfunction function(CudaKernel kernel) {
+    return functions.get(kernel);
+  }
+
+  /** Unloads all. Results are not looked at, as {@link CudaContext#close} says. */
+  @Override
+  public void close() {
+    modules.values().forEach(module -> cuModuleUnload(module));
+    modules.clear();
+  }
+}

@@ -1,0 +1,101 @@
+package quamba.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** Holds the table of entry points against the text of the .cu files. */
+final class CudaKernelTest {
+  private static final Path SOURCES = Path.of("src", "main", "cuda");
+
+  private static final Pattern ENTRY =
+      Pattern.compile(
+          "extern \"C\" __global__ void __launch_bounds__\\((\\w+)(?:, \\w+)?\\)\\s+(\\w+)\\(([^)]*)\\)");
+
+  /** An entry point as the sources have it. */
+  private record Entry(String file, int threads, String parameters) {}
+
+  @Test
+  void everyEntryPointStandsInTheTableAsInItsFile() throws IOException {
+    Map<String, Entry> expected = new TreeMap<>();
+    for (CudaKernel kernel : CudaKernel.values()) {
+      expected.put(
+          kernel.entry(),
+          new Entry(kernel.operation() + ".cu", kernel.threads(), kernel.signature()));
+    }
+    Map<String, Entry> found = new TreeMap<>();
+    for (String file : files()) {
+      String text = Files.readString(SOURCES.resolve(file));
+      Matcher matcher = ENTRY.matcher(text);
+      while (matcher.find()) {
+        String parameters = matcher.group(3).replace(" __restrict__", "").replaceAll("\\s+", " ");
+        int threads = constant(text, matcher.group(1));
+        found.put(matcher.group(2), new Entry(file, threads, parameters));
+      }
+    }
+    assertEquals(expected, found);
+  }
+
+  @Test
+  void everyGlobalFunctionIsAnEntryPoint() throws IOException {
+    for (String file : files()) {
+      String text = Files.readString(SOURCES.resolve(file));
+      long globals = Pattern.compile("__global__").matcher(text).results().count();
+      assertEquals(globals, ENTRY.matcher(text).results().count(), file);
+    }
+  }
+
+  @Test
+  void parametersAreTypedInOrder() {
+    assertEquals(
+        List.of(
+            CudaKernel.Parameter.READS_I32,
+            CudaKernel.Parameter.READS_F32,
+            CudaKernel.Parameter.WRITES_F32,
+            CudaKernel.Parameter.INT,
+            CudaKernel.Parameter.INT),
+        CudaKernel.EMBED_PACKED_F32_F32.parameters());
+  }
+
+  @Test
+  void sharedNumbersAgree() throws IOException {
+    assertNumber(CudaPacking.PANEL, "device.cuh", "PANEL");
+    assertNumber(CudaPacking.GROUP, "device.cuh", "GROUP");
+    assertNumber(CudaBackend.LINEAR_ROWS, "linear.cu", "LINEAR_ROWS");
+    assertNumber(CudaBackend.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
+    assertNumber(CudaBackend.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
+    assertNumber(CudaBackend.HEADS_STATES, "scan.cu", "HEADS_STATES");
+    assertNumber(CudaBackend.HEADS_WIDE_STATES, "scan.cu", "HEADS_WIDE_STATES");
+    assertNumber(CudaBackend.CHANNELS_STATES, "scan.cu", "CHANNELS_STATES");
+    assertNumber(CudaBackend.CHANNELS_WIDE_STATES, "scan.cu", "CHANNELS_WIDE_STATES");
+  }
+
+  private static void assertNumber(int java, String file, String name) throws IOException {
+    assertEquals(java, constant(Files.readString(SOURCES.resolve(file)), name), name);
+  }
+
+  private static int constant(String text, String name) {
+    Matcher matcher = Pattern.compile("constexpr int " + name + " = (\\d+);").matcher(text);
+    assertTrue(matcher.find(), name);
+    return Integer.parseInt(matcher.group(1));
+  }
+
+  private static List<String> files() throws IOException {
+    List<String> names = new ArrayList<>();
+    try (var paths = Files.newDirectoryStream(SOURCES, "*.cu")) {
+      paths.forEach(path -> names.add(path.getFileName().toString()));
+    }
+    assertTrue(names.contains("linear.cu"), "sources in " + SOURCES.toAbsolutePath());
+    return names;
+  }
+}

@@ -1,0 +1,178 @@
+package quamba.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import quamba.kernels.Batch;
+import quamba.kernels.CheckedBackend;
+import quamba.kernels.DType;
+import quamba.kernels.Oracle;
+import quamba.kernels.Probe;
+import quamba.kernels.Sample;
+import quamba.kernels.Shape;
+import quamba.kernels.Tensor;
+
+/**
+ * Sampling beyond the contract: vocabularies around and far above the ids that a block looks at
+ * once, many rows and slots, several steps.
+ */
+@NeedsCuda
+final class CudaSampleTest {
+  private static final int ROWS = 12;
+
+  /** Columns of the logits that are no ids: they would win if they were looked at. */
+  private static final int PADDING = 7;
+
+  private Probe probe;
+
+  @BeforeEach
+  void open() {
+    probe = new Probe(new CheckedBackend(CudaBackend.open(0)));
+  }
+
+  @AfterEach
+  void close() {
+    probe.backend().close();
+  }
+
+  @ParameterizedTest(name = "vocab {0}: temperature {1}, top-k {2}, top-p {3}, min-p {4}, {5}")
+  @CsvSource({
+    "1000, 1, 0, 1, 0, 1",
+    "1, 1, 0, 1, 0, 1",
+    "33, 1, 0, 1, 0, 1",
+    "511, 1, 0, 1, 0, 1",
+    "512, 1, 0, 1, 0, 1",
+    "513, 1, 0, 1, 0, 1",
+    "50288, 1, 0, 1, 0, 1",
+    "256000, 1, 0, 1, 0, 1",
+    "1000, 0, 0, 1, 0, 1",
+    "1000, 0, 0, 1, 0, 2",
+    "50288, 0, 0, 1, 0, 1",
+    "1000, 0.25, 0, 1, 0, 1",
+    "1000, 4, 0, 1, 0, 1",
+    "1000, 1, 1, 1, 0, 1",
+    "1000, 1, 40, 1, 0, 1",
+    "1000, 1, 999, 1, 0, 1",
+    "1000, 1, 5000, 1, 0, 1",
+    "50288, 1, 50, 1, 0, 1",
+    "1000, 1, 0, 0.9, 0, 1",
+    "1000, 1, 0, 0.01, 0, 1",
+    "1000, 1, 0, 0, 0, 1",
+    "50288, 1, 0, 0.95, 0, 1",
+    "1000, 1, 0, 1, 0.3, 1",
+    "1000, 1, 0, 1, 1, 1",
+    "1000, 1, 0, 1, 0, 1.5",
+    "1000, 0.7, 60, 0.8, 0.02, 1.2",
+    "50288, 0.7, 60, 0.8, 0.02, 1.2"
+  })
+  void chosenIdsFollowTheDistribution(
+      int vocab, float temperature, int topK, float topP, float minP, float penalty) {
+    var options = new Oracle.SampleOptions(temperature, topK, topP, minP, penalty);
+    assertFollows(Probe.random(vocab, ROWS * (vocab + PADDING), 6), vocab, options);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 0, 1", "0, 0, 1", "1, 7, 1", "1, 0, 0.5", "1, 700, 0.25"})
+  void ofEqualLogitsTheLowerIdsAreKept(float temperature, int topK, float topP) {
+    var options = new Oracle.SampleOptions(temperature, topK, topP, 0, 1);
+    float[] logits = new float[ROWS * (1024 + PADDING)];
+    Arrays.fill(logits, -0.25f);
+    assertFollows(logits, 1024, options);
+  }
+
+  /** Five steps: a first one of several tokens from position 0, then one token each. */
+  private void assertFollows(float[] logits, int vocab, Oracle.SampleOptions options) {
+    int width = vocab + PADDING;
+    for (int row = 0; row < ROWS; row++) {
+      Arrays.fill(logits, row * width + vocab, (row + 1) * width, 1e6f);
+    }
+    int[] slots = IntStream.range(0, ROWS).map(row -> ROWS - 1 - row).toArray();
+    int[] keys = IntStream.range(0, ROWS * 4).map(i -> i * 0x9E3779B9 + 77).toArray();
+    Sample sample = sample(options, keys, vocab);
+    Tensor scores = probe.floats(logits, ROWS, width);
+    Tensor out = probe.ints(new int[ROWS]);
+    boolean[][] seen = new boolean[ROWS][vocab];
+    int[] positions = new int[ROWS];
+    for (int step = 0; step < 5; step++) {
+      int[] counts = new int[ROWS];
+      Arrays.fill(counts, step == 0 ? 3 : 1);
+      Batch batch = probe.batch(slots, counts, positions);
+      int[] ids = new int[batch.tokens()];
+      for (int token = 0; token < ids.length; token++) {
+        ids[token] = (token * 131 + step * 17) % vocab;
+        seen[token / counts[0]][ids[token]] = true;
+      }
+      probe.backend().sample(sample, batch, probe.ints(ids), scores, out);
+      int[] chosen = probe.ints(out);
+      for (int row = 0; row < ROWS; row++) {
+        positions[row] += counts[row];
+        float[] own = Arrays.copyOfRange(logits, row * width, row * width + vocab);
+        double uniform = uniform(keys, slots[row], positions[row]);
+        assertMayBeChosen(Oracle.distribution(own, seen[row], options), uniform, chosen[row]);
+      }
+    }
+  }
+
+  /** Probabilities are single-precision exponentials, good to some units of 2^-24 each. */
+  private static void assertMayBeChosen(double[] distribution, double uniform, int id) {
+    double before = Arrays.stream(distribution, 0, id).sum();
+    double tolerance = 1e-6;
+    assertTrue(
+        distribution[id] > 0
+            && before - tolerance <= uniform
+            && uniform <= before + distribution[id] + tolerance,
+        () ->
+            "u %.9f chose id %d at %.9f of probability %.9f; expected id %d"
+                .formatted(
+                    uniform, id, before, distribution[id], Oracle.choose(distribution, uniform)));
+  }
+
+  private static double uniform(int[] keys, int slot, int index) {
+    long[] key = {word(keys[slot * 4]), word(keys[slot * 4 + 1])};
+    long[] counter = {word(keys[slot * 4 + 2]), word(keys[slot * 4 + 3]), index, 0};
+    return ((Oracle.philox(counter, key)[0] >>> 8) + 0.5) * 0x1p-24;
+  }
+
+  private static long word(int bits) {
+    return Integer.toUnsignedLong(bits);
+  }
+
+  @Test
+  void logitsThatAreNoNumbersStillGiveAnId() {
+    float[] logits = new float[ROWS * 100];
+    Arrays.fill(logits, Float.NaN);
+    int[] counts = IntStream.range(0, ROWS).map(row -> 1).toArray();
+    Batch batch = probe.batch(IntStream.range(0, ROWS).toArray(), counts, new int[ROWS]);
+    Tensor out = probe.ints(IntStream.range(0, ROWS).map(row -> -1).toArray());
+    for (float temperature : new float[] {0, 1}) {
+      var options = new Oracle.SampleOptions(temperature, 5, 0.5f, 0, 1);
+      Sample sample = sample(options, new int[ROWS * 4], 100);
+      Tensor scores = probe.floats(logits, ROWS, 100);
+      probe.backend().sample(sample, batch, probe.ints(counts), scores, out);
+      for (int id : probe.ints(out)) {
+        assertTrue(id >= 0 && id < 100, () -> "id " + id);
+      }
+    }
+  }
+
+  private Sample sample(Oracle.SampleOptions options, int[] keys, int vocab) {
+    float[] table = new float[ROWS * Sample.OPTIONS];
+    for (int slot = 0; slot < ROWS; slot++) {
+      table[slot * Sample.OPTIONS + Sample.TEMPERATURE] = options.temperature();
+      table[slot * Sample.OPTIONS + Sample.TOP_K] = options.topK();
+      table[slot * Sample.OPTIONS + Sample.TOP_P] = options.topP();
+      table[slot * Sample.OPTIONS + Sample.MIN_P] = options.minP();
+      table[slot * Sample.OPTIONS + Sample.REPETITION_PENALTY] = options.repetitionPenalty();
+    }
+    return new Sample(
+        probe.floats(table, ROWS, Sample.OPTIONS),
+        probe.ints(keys, Shape.of(ROWS, 4)),
+        probe.backend().allocate(DType.I8, Shape.of(ROWS, vocab)));
+  }
+}

@@ -1,0 +1,8 @@
+package quamba.udf.model;
+
+class CpuReferenceTest extends ReferenceContract {
+  @Override
+  String device() {
+    return "cpu";
+  }
+}
