@@ -67,7 +67,7 @@ public final class Hadamard {
     if (n % 12 == 0 && isPowerOfTwo(n / 12)) {
       return new Hadamard(n, 12);
     }
-    if (n == 20 || n % 40 == 0 && isPowerOfTwo(n / 40)) {
+    if (n == 20 || (n % 40 == 0 && isPowerOfTwo(n / 40))) {
       return new Hadamard(n, 20);
     }
     if (n % 28 == 0 && isPowerOfTwo(n / 28)) {

@@ -4,18 +4,13 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 
 /**
- * What every backend does, as tests; expected values come from {@link Oracle}. A subclass opens the
- * backend. Sizes vary one at a time from a base case.
+ * What every backend does in single precision, as tests; expected values come from {@link Oracle}.
+ * A subclass opens the backend. Sizes vary one at a time from a base case. Codes, rotations and
+ * rounded states have contracts of their own, for backends that compute with them: {@link
+ * CodesContract}, {@link RoundingContract}, {@link StateContract}.
  */
 public abstract class BackendContract
-    implements MemoryContract,
-        DenseContract,
-        ConvContract,
-        ScanContract,
-        SampleContract,
-        CodesContract,
-        RoundingContract,
-        StateContract {
+    implements MemoryContract, DenseContract, ConvContract, ScanContract, SampleContract {
   private Probe probe;
 
   /** A new backend, closed after each test. */

@@ -10,10 +10,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Behaviour of linear and embed with codes: integer results are exact. */
-interface CodesContract {
+public interface CodesContract {
   Probe probe();
 
   /** A matrix of codes: 8-bit, or 4-bit with its nibbles unpacked. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   record Matrix(QuantizedWeight weight, int[] codes, float[] scales) {
     int out() {
       return weight.out();
@@ -78,7 +79,7 @@ interface CodesContract {
         rowScales[row] = most / 127;
         for (int i = 0; i < in() && most > 0; i++) {
           double ratio = scales[row * scales.length / out() + i / 128] / rowScales[row];
-          double unit = Math.scalb(1, Math.getExponent(ratio) - 10); // 11 bits, as binary16 has
+          double unit = Math.scalb(1.0, Math.getExponent(ratio) - 10); // 11 bits, as binary16 has
           wide[row * in() + i] =
               (int) Math.rint(codes[row * in() + i] * Math.rint(ratio / unit) * unit);
         }

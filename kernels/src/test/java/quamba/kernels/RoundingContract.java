@@ -9,7 +9,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Behaviour of norm, gate, rotate and conv where they read or write codes. */
-interface RoundingContract {
+public interface RoundingContract {
   /** Half a unit in the last place of 1. */
   double HALF_ULP = 0x1p-24;
 
@@ -80,7 +80,7 @@ interface RoundingContract {
       Gate gate = new Gate.Normed(new Norm(probe().floats(weight, innerDim), 1e-5f), groups);
       Tensor zs = probe().view(z, scales, rows, innerDim);
       // As in DenseContract, with one more rounding for the code's value.
-      double tolerance = 6 * (innerDim / groups / 2.0 + 7 + 8 + 5) * HALF_ULP;
+      double tolerance = 6 * (innerDim / 2.0 / groups + 7 + 8 + 5) * HALF_ULP;
       Tensor floats = probe().zeros(rows, innerDim);
       probe().backend().gate(gate, ys, zs, floats);
       Probe.assertClose(expected, probe().floats(floats), tolerance);

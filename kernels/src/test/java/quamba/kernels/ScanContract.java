@@ -326,6 +326,7 @@ interface ScanContract {
   }
 
   /** A case with codes for inputs, scales 1/128 and less. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   record Codes(Case example, byte[] x, byte[] dt, byte[] b, byte[] c) {
     private float[] scales(long seed, int count) {
       return Probe.randomScales(seed, count, 1f / 256);

@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.ScanContract.Case;
 
 /** Behaviour of scan with a state that is rounded every 16 tokens. */
-interface StateContract {
+public interface StateContract {
   Probe probe();
 
   /** The formats, and their rounding in double precision. */
@@ -28,7 +28,7 @@ interface StateContract {
         return Arrays.stream(elements)
             .map(
                 v -> {
-                  double unit = Math.scalb(1, Math.max(-14, Math.getExponent(v)) - 10);
+                  double unit = Math.scalb(1.0, Math.max(-14, Math.getExponent(v)) - 10);
                   return Math.rint(v / unit) * unit;
                 })
             .toArray();
