@@ -18,6 +18,7 @@ import quamba.udf.checkpoint.InvalidCheckpointException;
     subcommands = {
       GenerateCommand.class,
       EvaluateCommand.class,
+      QuantizeCommand.class,
       ConvertCommand.class,
       DemoCommand.class
     },

@@ -5,11 +5,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.UUID;
 import java.util.stream.Stream;
 import quamba.kernels.HostTensor;
 
@@ -53,22 +51,7 @@ public record Conversion(int tensors, long bytes, String sha256) {
    */
   public static Conversion convert(Path source, Path output) {
     Path archive = Files.isDirectory(source) ? archive(source) : source;
-    Path target = output.toAbsolutePath().normalize();
-    Path unfinished =
-        target.resolveSibling(".%s.%s.tmp".formatted(target.getFileName(), UUID.randomUUID()));
-    try {
-      expectEmpty(target);
-      Files.createDirectories(unfinished);
-      try {
-        Conversion conversion = write(archive.toAbsolutePath(), unfinished);
-        Files.move(unfinished, target, StandardCopyOption.ATOMIC_MOVE);
-        return conversion;
-      } finally {
-        delete(unfinished);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(output + ": cannot be written: " + e, e);
-    }
+    return NewFolder.write(output, folder -> write(archive.toAbsolutePath(), folder));
   }
 
   /** The PyTorch archive of a folder, and the index of shards. */
@@ -143,30 +126,5 @@ public record Conversion(int tensors, long bytes, String sha256) {
               .formatted(configFile, HEAD, EMBEDDING));
     }
     return same && tie.asBoolean(true);
-  }
-
-  private static void expectEmpty(Path folder) throws IOException {
-    if (!Files.exists(folder)) {
-      return;
-    }
-    if (!Files.isDirectory(folder)) {
-      throw new IllegalArgumentException(folder + ": expected a folder, found a file");
-    }
-    try (Stream<Path> files = Files.list(folder)) {
-      if (files.findAny().isPresent()) {
-        throw new IllegalArgumentException(folder + ": expected an empty folder, found files");
-      }
-    }
-  }
-
-  private static void delete(Path folder) throws IOException {
-    if (Files.exists(folder)) {
-      try (Stream<Path> files = Files.list(folder)) {
-        for (Path file : files.toList()) {
-          Files.delete(file);
-        }
-      }
-      Files.delete(folder);
-    }
   }
 }

@@ -18,7 +18,7 @@ import quamba.udf.model.ModelConfig.Mamba2;
  * A model with random weights: a checkpoint in memory, and the exact values of its tensors for
  * {@link ModelOracle}.
  */
-final class RandomModel implements TensorSource, ModelOracle.Values {
+public final class RandomModel implements TensorSource, ModelOracle.Values {
   private final String json;
   private final ModelConfig config;
   private final DType[] dtypes;
@@ -30,7 +30,7 @@ final class RandomModel implements TensorSource, ModelOracle.Values {
    * @param json config.json
    * @param dtypes of the tensors, one after the other, over and over
    */
-  RandomModel(String json, DType... dtypes) {
+  public RandomModel(String json, DType... dtypes) {
     this.json = json;
     this.dtypes = dtypes;
     config = ModelConfig.parse(json);

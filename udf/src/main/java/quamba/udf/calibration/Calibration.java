@@ -1,0 +1,20 @@
+package quamba.udf.calibration;
+
+import java.util.Map;
+import quamba.udf.checkpoint.TensorSource;
+
+/** Runs models over calibration samples, wherever that may be. */
+public interface Calibration {
+  /** How large activations are in a model of floats. */
+  Ranges ranges(TensorSource model);
+
+  /**
+   * Second moments at sites of layers of floats; layers before them may be quantized.
+   *
+   * @param most largest magnitude of each column at each site that is wanted
+   */
+  MomentsBySite moments(TensorSource model, Map<Site, float[]> most);
+
+  /** Compares a model with a reference on samples that {@link #ranges} does not see. */
+  Comparison compare(TensorSource reference, TensorSource model);
+}

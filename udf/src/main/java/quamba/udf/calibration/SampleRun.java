@@ -1,0 +1,157 @@
+package quamba.udf.calibration;
+
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import quamba.kernels.Backend;
+import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.Capacity;
+import quamba.udf.model.LogitsConsumer;
+import quamba.udf.model.MambaModel;
+import quamba.udf.model.ModelConfig;
+import quamba.udf.model.ModelLoader;
+import quamba.udf.model.Step;
+
+/** A model that is opened to run whole samples, one at a time. */
+public final class SampleRun implements AutoCloseable {
+  /** Tokens whose logits are computed at once. */
+  private static final int LOGITS = 16;
+
+  private final MambaModel model;
+  private final Step step;
+
+  private SampleRun(MambaModel model, Step step) {
+    this.model = model;
+    this.step = step;
+  }
+
+  /**
+   * Opens a model to be compared.
+   *
+   * @param backend closed with the run
+   * @param mostTokens of a sample
+   */
+  public static SampleRun open(TensorSource source, Backend backend, int mostTokens) {
+    int vocabulary = ModelConfig.parse(source.config()).vocabulary().size();
+    Capacity capacity = new Capacity(LOGITS, Math.max(LOGITS, mostTokens));
+    return new SampleRun(
+        ModelLoader.open(source, backend, capacity, vocabulary),
+        Step.allocate(LOGITS, capacity.tokensPerStep()));
+  }
+
+  /** Collects the ranges of samples. */
+  public static Ranges ranges(
+      TensorSource source, Backend backend, int mostTokens, Iterable<int[]> samples) {
+    Ranges ranges = new Ranges();
+    try (SampleRun run = observed(source, backend, mostTokens, ranges)) {
+      samples.forEach(sample -> run.logits(sample, (first, count, logits) -> {}));
+    }
+    return ranges;
+  }
+
+  /** Collects the second moments of samples into {@code moments}. */
+  public static MomentsBySite moments(
+      TensorSource source,
+      Backend backend,
+      int mostTokens,
+      Iterable<int[]> samples,
+      MomentsBySite moments) {
+    int layers = ModelConfig.parse(source.config()).layers();
+    boolean head = moments.wants(new Site(layers, CalibratingBackend.HEAD_TAP));
+    try (SampleRun run = observed(source, backend, mostTokens, moments)) {
+      for (int[] sample : samples) {
+        if (head) {
+          run.logits(sample, (first, count, logits) -> {});
+        } else {
+          run.forward(sample);
+        }
+      }
+    }
+    return moments;
+  }
+
+  private static SampleRun observed(
+      TensorSource source, Backend backend, int mostTokens, Observer observer) {
+    ModelConfig config = ModelConfig.parse(source.config());
+    return open(source, new CalibratingBackend(backend, config, observer), mostTokens);
+  }
+
+  /** Compares the model with {@code reference} on one sample of two tokens or more. */
+  public static Comparison compare(SampleRun reference, SampleRun run, int[] sample) {
+    int width = reference.model.vocab();
+    float[] expected = new float[(sample.length - 1) * width];
+    reference.logits(
+        sample,
+        (first, count, logits) -> {
+          for (int i = 0; i < Math.min(count, sample.length - 1 - first); i++) {
+            logits.get(i * reference.model.logitsWidth(), expected, (first + i) * width, width);
+          }
+        });
+    Sums sums = new Sums(expected, sample, width);
+    run.logits(sample, (first, count, logits) -> sums.add(first, count, logits, run));
+    return new Comparison(sample.length - 1, sums.referenceLoss, sums.loss, sums.divergence);
+  }
+
+  private void forward(int[] sample) {
+    step.clear();
+    step.addPartial(0, 0, IntBuffer.wrap(sample));
+    model.step(step);
+  }
+
+  private void logits(int[] sample, LogitsConsumer consumer) {
+    step.clear();
+    step.addPartial(0, 0, IntBuffer.wrap(sample));
+    model.logits(step, consumer);
+  }
+
+  @Override
+  public void close() {
+    model.close();
+  }
+
+  /** Of one comparison. */
+  private static final class Sums {
+    private final float[] expected; // (tokens - 1, width) logits
+    private final int[] sample;
+    private final int width;
+    private double referenceLoss;
+    private double loss;
+    private double divergence;
+
+    Sums(float[] expected, int[] sample, int width) {
+      this.expected = expected;
+      this.sample = sample;
+      this.width = width;
+    }
+
+    void add(int first, int count, FloatBuffer logits, SampleRun run) {
+      float[] found = new float[width];
+      for (int i = 0; i < Math.min(count, sample.length - 1 - first); i++) {
+        logits.get(i * run.model.logitsWidth(), found, 0, width);
+        add((first + i) * width, found, sample[first + i + 1]);
+      }
+    }
+
+    private void add(int at, float[] found, int next) {
+      double expectedNorm = logSum(expected, at, width);
+      double foundNorm = logSum(found, 0, width);
+      referenceLoss += expectedNorm - expected[at + next];
+      loss += foundNorm - found[next];
+      for (int id = 0; id < width; id++) {
+        double expectedLog = expected[at + id] - expectedNorm;
+        divergence += Math.exp(expectedLog) * (expectedLog - (found[id] - foundNorm));
+      }
+    }
+
+    private static double logSum(float[] logits, int at, int width) {
+      double most = Double.NEGATIVE_INFINITY;
+      for (int i = 0; i < width; i++) {
+        most = Math.max(most, logits[at + i]);
+      }
+      double sum = 0;
+      for (int i = 0; i < width; i++) {
+        sum += Math.exp(logits[at + i] - most);
+      }
+      return most + Math.log(sum);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+package quamba.udf.recipe;
+
+import java.util.stream.IntStream;
+import quamba.udf.quantizer.Gptq;
+import quamba.udf.quantizer.Matrix;
+import quamba.udf.quantizer.QuantizedTensor;
+import quamba.udf.quantizer.ScaleChoice;
+import quamba.udf.quantizer.WeightFormat;
+import quamba.udf.quantizer.WeightRounding;
+
+/**
+ * Rounds matrices, with the inputs that they meet in mind where those are known.
+ *
+ * @param threads that work; the result does not depend on them
+ */
+record MatrixRounding(int threads) {
+  /**
+   * Codes, and what they do to outputs.
+   *
+   * @param error of the outputs, squared, in units of the squared outputs
+   */
+  record Rounded(QuantizedTensor codes, double error) {}
+
+  /** Rounds a matrix for inputs of this Hessian. */
+  Rounded forInputs(String name, Matrix weight, WeightFormat format, double[] hessian) {
+    Gptq gptq = new Gptq(format, ScaleChoice.SEARCH, Gptq.Options.standard(threads));
+    Gptq.Result result = gptq.quantize(name, weight, hessian);
+    double energy = energy(weight, hessian);
+    return new Rounded(result.tensor(), energy == 0 ? 0 : result.loss() / energy);
+  }
+
+  /** Rounds a matrix for inputs of which nothing is known. */
+  Rounded alone(Matrix weight, WeightFormat format) {
+    QuantizedTensor codes = new WeightRounding(format, ScaleChoice.SEARCH, threads).round(weight);
+    float[] found = codes.effective(format).values();
+    double error = 0;
+    double energy = 0;
+    for (int i = 0; i < found.length; i++) {
+      double difference = weight.values()[i] - found[i];
+      error += difference * difference;
+      energy += (double) weight.values()[i] * weight.values()[i];
+    }
+    return new Rounded(codes, energy == 0 ? 0 : error / energy);
+  }
+
+  /** {@code tr(W H Wᵀ)}. */
+  private static double energy(Matrix weight, double[] hessian) {
+    double[] rows =
+        IntStream.range(0, weight.out())
+            .parallel()
+            .mapToDouble(row -> energy(weight, row, hessian))
+            .toArray();
+    double sum = 0;
+    for (double row : rows) {
+      sum += row;
+    }
+    return sum;
+  }
+
+  private static double energy(Matrix weight, int row, double[] hessian) {
+    int in = weight.in();
+    double[] product = new double[in];
+    for (int i = 0; i < in; i++) {
+      double factor = weight.values()[row * in + i];
+      for (int j = 0; j < in; j++) {
+        product[j] += factor * hessian[i * in + j];
+      }
+    }
+    double sum = 0;
+    for (int j = 0; j < in; j++) {
+      sum += product[j] * weight.values()[row * in + j];
+    }
+    return sum;
+  }
+}
