@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import picocli.CommandLine.Option;
 import quamba.job.JobConfig.Delivery;
+import quamba.udf.model.StateFormat;
 
 /** The flags of a job that evaluates, as they are typed; {@link #config} is what they mean. */
 final class EvaluateFlags {
@@ -70,6 +71,13 @@ final class EvaluateFlags {
   private String gate;
 
   @Option(
+      names = "--state",
+      paramLabel = "FORMAT",
+      defaultValue = "f32",
+      description = "of the model's recurrent state: f32, f16, i8, i8-static; default: ${DEFAULT-VALUE}")
+  private String state;
+
+  @Option(
       names = "--weights",
       paramLabel = "WAY",
       defaultValue = "broadcast",
@@ -87,7 +95,11 @@ final class EvaluateFlags {
         model,
         Optional.ofNullable(reference),
         new EvaluateConfig.Subjects(List.copyOf(texts), tasks(), window, most),
-        new JobConfig.Execution(device, OptionalInt.empty(), Delivery.of(weights)),
+        new JobConfig.Execution(
+            device,
+            OptionalInt.empty(),
+            StateFormat.parse("--state", state),
+            Delivery.of(weights)),
         new EvaluateConfig.Verdict(Optional.ofNullable(json), Gate.parse(gate)));
   }
 

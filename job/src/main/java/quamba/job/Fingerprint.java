@@ -30,6 +30,7 @@ record Fingerprint(SortedMap<String, String> values) {
     values.put("format", config.output().format().toString());
     values.put("output-column", config.output().column());
     values.put("sort-by-key", String.valueOf(config.output().writing().sorted()));
+    values.put("state", config.execution().state().toString());
     Defaults defaults = config.defaults();
     values.put("sampling", defaults.sampling().toString());
     values.put("max-tokens", String.valueOf(defaults.limits().maxTokens()));

@@ -2,6 +2,7 @@ package quamba.job;
 
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -12,6 +13,7 @@ import picocli.CommandLine.Spec;
 import quamba.udf.Counters;
 import quamba.udf.PartitionTask;
 import quamba.udf.Weights;
+import quamba.udf.model.ModelBytes;
 
 /** Prompts in, the same rows with generations out. */
 @Command(
@@ -37,6 +39,14 @@ final class GenerateCommand implements Callable<Integer> {
       phases.end("start-up");
       Weights weights = config.execution().weights().send(origin, session.context());
       phases.end("weights");
+      ModelBytes bytes = ModelBytes.of(origin.checkpoint());
+      print(
+          String.format(
+              Locale.ROOT,
+              "weights: %s, %,d bytes, %.1f%% of these weights in fp16",
+              config.execution().weights().name().toLowerCase(Locale.ROOT),
+              bytes.stored(),
+              100 * bytes.share()));
       try {
         Fingerprint fingerprint = Fingerprint.of(config, weights, files);
         if (folder.isComplete(fingerprint, config.output().writing())) {
@@ -75,7 +85,10 @@ final class GenerateCommand implements Callable<Integer> {
   private static PartitionTask task(JobConfig config, Weights weights) {
     return new PartitionTask(
         weights,
-        new PartitionTask.Placement(config.execution().device(), config.execution().usedSlots()),
+        new PartitionTask.Placement(
+            config.execution().device(),
+            config.execution().usedSlots(),
+            config.execution().state()),
         config.input().prompting(),
         config.defaults());
   }

@@ -13,6 +13,7 @@ import quamba.udf.PartitionTask.Prompting;
 import quamba.udf.PartitionTask.Template;
 import quamba.udf.engine.Request.Limits;
 import quamba.udf.model.Sampling;
+import quamba.udf.model.StateFormat;
 
 /** The flags of a job that generates, as they are typed; {@link #config} is what they mean. */
 final class GenerateFlags {
@@ -151,6 +152,13 @@ final class GenerateFlags {
   private Integer slots;
 
   @Option(
+      names = "--state",
+      paramLabel = "FORMAT",
+      defaultValue = "f32",
+      description = "of the recurrent state: f32, f16, i8 or i8-static; default: ${DEFAULT-VALUE}")
+  private String state;
+
+  @Option(
       names = "--weights",
       paramLabel = "WAY",
       defaultValue = "broadcast",
@@ -197,6 +205,7 @@ final class GenerateFlags {
         new JobConfig.Execution(
             device,
             slots == null ? OptionalInt.empty() : OptionalInt.of(slots),
+            StateFormat.parse("--state", state),
             Delivery.of(weights)));
   }
 

@@ -10,6 +10,7 @@ import org.apache.spark.api.java.JavaSparkContext;
 import quamba.udf.PartitionTask.Defaults;
 import quamba.udf.PartitionTask.Prompting;
 import quamba.udf.Weights;
+import quamba.udf.model.StateFormat;
 
 /**
  * What a generate job means, from its flags; every part refuses what cannot be.
@@ -160,8 +161,10 @@ public record JobConfig(
    *
    * @param device {@code cpu} or {@code cuda}
    * @param slots sequences under way at once in an executor, empty for the device's usual
+   * @param state format of what a sequence carries from token to token
    */
-  public record Execution(String device, OptionalInt slots, Delivery weights) {
+  public record Execution(
+      String device, OptionalInt slots, StateFormat state, Delivery weights) {
     private static final int CPU_SLOTS = 16;
     private static final int CUDA_SLOTS = 256;
 

@@ -3,23 +3,29 @@ package quamba.job;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 import quamba.udf.CalibratePartition;
+import quamba.udf.Sha256;
 import quamba.udf.Weights;
 import quamba.udf.calibration.Comparison;
 import quamba.udf.checkpoint.NewFolder;
+import quamba.udf.model.ModelBytes;
 import quamba.udf.recipe.LayerReport;
 import quamba.udf.recipe.Quantized;
 import quamba.udf.recipe.Quantizer;
 import quamba.udf.recipe.Recipe;
+import quamba.udf.recipe.SavedSteps;
 import quamba.udf.tokenizer.HuggingFaceTokenizer;
 import quamba.udf.tokenizer.Tokenizer;
 
@@ -49,20 +55,41 @@ final class QuantizeCommand implements Callable<Integer> {
             new Recipe.Means(
                 new HeadClustering(session.spark(), config.seed()),
                 Runtime.getRuntime().availableProcessors());
+        SavedSteps.Folder saved =
+            SavedSteps.Folder.open(unfinished(config.output()), identity(config, origin, ids));
         Quantized quantized =
             new Quantizer(config.recipe(), calibration, means, this::progress)
-                .quantize(origin.checkpoint());
+                .quantize(origin.checkpoint(), saved);
         phases.end("quantize");
         Comparison comparison = calibration.compare(origin.checkpoint(), quantized.model());
         phases.end("compare");
-        long bytes = quantized.write(config.output(), origin.tokenizer());
+        quantized.write(config.output(), origin.tokenizer());
+        saved.delete();
         phases.end("write");
-        report(origin, quantized, comparison, bytes);
+        report(origin, quantized, comparison);
         print("seconds: " + phases);
         print("output: " + config.output());
       }
     }
     return Main.OK;
+  }
+
+  /** Where the layers are that are done, until the output is there. */
+  private static Path unfinished(Path output) {
+    Path target = output.toAbsolutePath().normalize();
+    return target.resolveSibling("." + target.getFileName() + ".unfinished");
+  }
+
+  /** Of everything that decides the result, so that no other run's layers are taken over. */
+  private static String identity(
+      QuantizeConfig config, Weights.Origin origin, CalibrationTexts.Ids ids) {
+    String samples =
+        Stream.concat(ids.samples().stream(), ids.heldOut().stream())
+            .map(Arrays::toString)
+            .collect(Collectors.joining());
+    return HexFormat.of()
+        .formatHex(
+            Sha256.of(origin.id(), config.recipe().identity(), samples, "" + config.seed()));
   }
 
   private static CalibrationTexts.Ids ids(
@@ -85,22 +112,20 @@ final class QuantizeCommand implements Callable<Integer> {
         new CalibratePartition.Work("cpu", threads, config.samples().tokens()));
   }
 
-  private void report(Weights.Origin origin, Quantized quantized, Comparison comparison, long bytes)
-      throws IOException {
+  private void report(Weights.Origin origin, Quantized quantized, Comparison comparison) {
     for (LayerReport layer : quantized.layers()) {
       print(layer.toString());
     }
-    long before = 0;
-    for (Path file : origin.checkpoint().files()) {
-      before += file.toString().endsWith(".safetensors") ? Files.size(file) : 0;
-    }
+    ModelBytes before = ModelBytes.of(origin.checkpoint());
+    ModelBytes after = ModelBytes.of(quantized.model());
     print(
         String.format(
             Locale.ROOT,
-            "tensors: %d bytes before, %d after (%.1f%%)",
-            before,
-            bytes,
-            100.0 * bytes / before));
+            "tensors: %,d bytes in fp16 before, %,d after, %.1f%% of what these weights, with a"
+                + " head of their own, take in fp16",
+            before.asHalves(),
+            after.stored(),
+            100 * after.share()));
     print(
         String.format(
             Locale.ROOT,

@@ -76,8 +76,18 @@ final class QuantizeFlags {
 
   @Option(
       names = "--no-grouping",
-      description = "a scale for every channel of Mamba2's x; default: for up to 16 groups")
+      description = "one scale for all channels of Mamba2's x; default: for up to 16 groups")
   private boolean withoutGrouping;
+
+  @Option(
+      names = "--no-state-groups",
+      description = "one scale for all of B, and of C; default: for each state group")
+  private boolean withoutStateGroups;
+
+  @Option(
+      names = "--static-state",
+      description = "scales for --state i8-static; default: none")
+  private boolean staticState;
 
   @Option(
       names = "--w4ax-budget",
@@ -120,6 +130,9 @@ final class QuantizeFlags {
   private Recipe recipe() {
     Scheme parsed = Scheme.parse(scheme);
     Set<Technique> techniques = EnumSet.allOf(Technique.class);
+    if (!staticState) {
+      techniques.remove(Technique.STATIC_STATE);
+    }
     if (withoutGptq) {
       techniques.remove(Technique.GPTQ);
     }
@@ -128,6 +141,9 @@ final class QuantizeFlags {
     }
     if (withoutGrouping) {
       techniques.remove(Technique.GROUPING);
+    }
+    if (withoutStateGroups) {
+      techniques.remove(Technique.STATE_GROUPS);
     }
     return new Recipe(
         parsed,

@@ -28,6 +28,7 @@ import quamba.udf.SharedFiles;
 import quamba.udf.Weights;
 import quamba.udf.evaluation.Score;
 import quamba.udf.evaluation.Text;
+import quamba.udf.model.StateFormat;
 
 /** Evaluations against a plain recount, and what they refuse. */
 class EvaluateCommandTest {
@@ -149,7 +150,7 @@ class EvaluateCommandTest {
     try (Weights.Origin origin = Weights.Origin.open(TestFiles.model())) {
       Weights weights = Weights.broadcast(origin, spark);
       Evaluation evaluation =
-          new Evaluation(spark, new EvaluationTask(List.of(weights), "cpu", 8192));
+          new Evaluation(spark, new EvaluationTask(List.of(weights), "cpu", StateFormat.F32, 8192));
       List<Score> one = evaluation.scores(texts, 1);
       assertEquals(one, evaluation.scores(texts, 4));
       assertEquals(one, evaluation.scores(texts, 13));

@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import quamba.job.JobConfig.Delivery;
+import quamba.udf.model.StateFormat;
 
 class EvaluateConfigTest {
   private static EvaluateConfig parse(String... more) {
@@ -37,7 +38,7 @@ class EvaluateConfigTest {
       expected.put(none, "none");
     }
     expected.putAll(
-        Map.of("--window", "1024", "--device", "cpu", "--gate", "", "--weights", "broadcast"));
+        Map.of("--window", "1024", "--device", "cpu", "--gate", "", "--state", "f32", "--weights", "broadcast"));
     Map<String, String> found = new TreeMap<>();
     CommandLine evaluate = Main.commandLine().getSubcommands().get("evaluate");
     evaluate
@@ -62,7 +63,7 @@ class EvaluateConfigTest {
         new EvaluateConfig.Subjects(List.of("a.txt"), Map.of(), 1024, OptionalInt.empty()),
         config.subjects());
     assertEquals(
-        new JobConfig.Execution("cpu", OptionalInt.empty(), Delivery.BROADCAST),
+        new JobConfig.Execution("cpu", OptionalInt.empty(), StateFormat.F32, Delivery.BROADCAST),
         config.execution());
     assertEquals(
         new EvaluateConfig.Verdict(Optional.empty(), new Gate(List.of())), config.verdict());
@@ -82,6 +83,7 @@ class EvaluateConfigTest {
             "--device=cuda",
             "--json=found.json",
             "--gate=kl<=0.02,agreement>0.9,nll<1.1x,perplexity<9,lambada>=0.98x,piqa.acc_norm>0",
+            "--state=i8-static",
             "--weights=path");
     assertEquals(Path.of("r"), config.reference().orElseThrow());
     assertEquals(
@@ -93,7 +95,7 @@ class EvaluateConfigTest {
         config.subjects());
     assertEquals(List.of("piqa", "lambada"), List.copyOf(config.subjects().tasks().keySet()));
     assertEquals(
-        new JobConfig.Execution("cuda", OptionalInt.empty(), Delivery.PATH), config.execution());
+        new JobConfig.Execution("cuda", OptionalInt.empty(), StateFormat.I8_STATIC, Delivery.PATH), config.execution());
     assertEquals(Path.of("found.json"), config.verdict().json().orElseThrow());
     assertEquals(6, config.verdict().gate().clauses().size());
   }

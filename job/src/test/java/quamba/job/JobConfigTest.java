@@ -20,6 +20,7 @@ import quamba.job.JobConfig.Format;
 import quamba.udf.PartitionTask.PromptColumn;
 import quamba.udf.PartitionTask.Template;
 import quamba.udf.model.Sampling;
+import quamba.udf.model.StateFormat;
 
 class JobConfigTest {
   private static final List<String> LEAST =
@@ -68,6 +69,7 @@ class JobConfigTest {
             "--repetition-penalty", "1",
             "--seed", "0",
             "--device", "cpu"));
+    expected.put("--state", "f32");
     expected.put("--weights", "broadcast");
     expected.put("--max-error-fraction", "1.0");
     Map<String, String> found = new TreeMap<>();
@@ -101,7 +103,7 @@ class JobConfigTest {
     assertEquals(List.of(), config.defaults().limits().stop());
     assertEquals(Integer.MAX_VALUE, config.defaults().maxPromptTokens());
     assertEquals(
-        new JobConfig.Execution("cpu", OptionalInt.empty(), Delivery.BROADCAST),
+        new JobConfig.Execution("cpu", OptionalInt.empty(), StateFormat.F32, Delivery.BROADCAST),
         config.execution());
   }
 
@@ -125,6 +127,7 @@ class JobConfigTest {
             "--stop=@b",
             "--device=cuda",
             "--slots=5",
+            "--state=i8",
             "--weights=path",
             "--max-error-fraction=0.25",
             "--overwrite",
@@ -139,7 +142,7 @@ class JobConfigTest {
     assertEquals(List.of("a", "@b"), config.defaults().limits().stop());
     assertEquals(9, config.defaults().maxPromptTokens());
     assertEquals(
-        new JobConfig.Execution("cuda", OptionalInt.of(5), Delivery.PATH), config.execution());
+        new JobConfig.Execution("cuda", OptionalInt.of(5), StateFormat.I8, Delivery.PATH), config.execution());
   }
 
   @Test

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
@@ -16,6 +17,7 @@ import quamba.udf.calibration.Ranges;
 import quamba.udf.calibration.SampleRun;
 import quamba.udf.calibration.Site;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /**
  * Calibration on executors: models are broadcast in pieces, each task runs its part of the samples,
@@ -52,9 +54,9 @@ public final class CalibratePartition implements Calibration, AutoCloseable {
   }
 
   @Override
-  public Ranges ranges(TensorSource model) {
+  public Ranges ranges(TensorSource model, Set<Tap> taps) {
     try (Shipped shipped = Shipped.send(model, spark)) {
-      return samples.mapPartitions(new RangesOf(shipped, work)).treeReduce(Ranges::add);
+      return samples.mapPartitions(new RangesOf(shipped, work, Set.copyOf(taps))).treeReduce(Ranges::add);
     }
   }
 
@@ -104,7 +106,7 @@ public final class CalibratePartition implements Calibration, AutoCloseable {
     }
   }
 
-  private record RangesOf(Shipped model, Work work)
+  private record RangesOf(Shipped model, Work work, Set<Tap> taps)
       implements FlatMapFunction<Iterator<int[]>, Ranges> {
     @Override
     public Iterator<Ranges> call(Iterator<int[]> part) {
@@ -113,7 +115,8 @@ public final class CalibratePartition implements Calibration, AutoCloseable {
                   model.open(),
                   Backends.open(work.device(), work.threads()),
                   work.mostTokens(),
-                  () -> part))
+                  () -> part,
+                  taps))
           .iterator();
     }
   }

@@ -54,7 +54,7 @@ public final class GeneratePartition implements MapPartitionsFunction<Row, Row> 
     TaskContext context = TaskContext.get();
     String device = TaskDevice.of(task.placement().device(), context);
     ExecutorModels.Lease<OpenModel> lease =
-        OpenModel.lease(task.weights(), device, task.placement().slots());
+        OpenModel.lease(task.weights(), device, task.placement());
     // Spark runs these last first, also when the task fails or is killed.
     context.addTaskCompletionListener((TaskCompletionListener) over -> lease.close());
     lease.openMillis().ifPresent(counters.openMillis()::add);

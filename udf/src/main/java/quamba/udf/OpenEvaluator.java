@@ -20,16 +20,19 @@ record OpenEvaluator(Evaluator evaluator, BufferAllocator memory) implements Exe
    */
   static ExecutorModels.Lease<OpenEvaluator> lease(EvaluationTask task, String device) {
     List<String> ids = task.models().stream().map(Weights::id).toList();
+    String name = "%s with states in %s".formatted(String.join(" beside ", ids), task.state());
     return ExecutorModels.ofThisJvm()
         .lease(
-            new ExecutorModels.Key<>(OpenEvaluator.class, String.join(" beside ", ids), device),
+            new ExecutorModels.Key<>(OpenEvaluator.class, name, device),
             (threads, memory) -> open(task, device, threads, memory));
   }
 
   private static OpenEvaluator open(
       EvaluationTask task, String device, int threads, BufferAllocator memory) {
     Capacity capacity = Evaluator.capacity(task.vocab());
-    MambaModel model = task.model().load(device, threads, capacity, task.vocab());
+    Capacity rounded =
+        new Capacity(capacity.slots(), capacity.tokensPerStep(), task.state());
+    MambaModel model = task.model().load(device, threads, rounded, task.vocab());
     try {
       Optional<MambaModel> reference =
           task.reference().stream()

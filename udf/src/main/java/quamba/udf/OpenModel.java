@@ -24,24 +24,33 @@ record OpenModel(Engine engine, Tokenizer tokenizer, OptionalInt endOfText, Buff
   private static final int GPU_STEP_TOKENS = 4096;
 
   /**
-   * The model of this executor that has these weights and slots.
+   * The model of this executor that has these weights, slots and format of states.
    *
    * @param device {@code cpu}, or a GPU by its address
+   * @param placement of which slots and state count
    */
-  static ExecutorModels.Lease<OpenModel> lease(Weights weights, String device, int slots) {
-    String name = "%s for %d sequences".formatted(weights.id(), slots);
+  static ExecutorModels.Lease<OpenModel> lease(
+      Weights weights, String device, PartitionTask.Placement placement) {
+    String name =
+        "%s for %d sequences with states in %s"
+            .formatted(weights.id(), placement.slots(), placement.state());
     return ExecutorModels.ofThisJvm()
         .lease(
             new ExecutorModels.Key<>(OpenModel.class, name, device),
-            (threads, memory) -> open(weights, device, slots, threads, memory));
+            (threads, memory) -> open(weights, device, placement, threads, memory));
   }
 
   private static OpenModel open(
-      Weights weights, String device, int slots, int threads, BufferAllocator memory) {
+      Weights weights,
+      String device,
+      PartitionTask.Placement placement,
+      int threads,
+      BufferAllocator memory) {
     Tokenizer tokenizer = weights.openTokenizer();
     try {
       int stepTokens = device.equals("cpu") ? CPU_STEP_TOKENS : GPU_STEP_TOKENS;
-      Capacity capacity = new Capacity(slots, Math.max(slots, stepTokens));
+      Capacity capacity = new Capacity(
+              placement.slots(), Math.max(placement.slots(), stepTokens), placement.state());
       MambaModel model = weights.load(device, threads, capacity, tokenizer.vocabulary());
       OptionalInt configured = model.config().endOfText();
       OptionalInt endOfText = configured.isPresent() ? configured : tokenizer.idOf(END_OF_TEXT);

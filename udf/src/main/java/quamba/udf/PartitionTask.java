@@ -4,6 +4,7 @@ import java.io.Serializable;
 import java.util.List;
 import quamba.udf.engine.Request.Limits;
 import quamba.udf.model.Sampling;
+import quamba.udf.model.StateFormat;
 import quamba.udf.tokenizer.PromptTemplate;
 
 /**
@@ -23,8 +24,9 @@ public record PartitionTask(
    *
    * @param device {@code cpu}, or {@code cuda} for the GPU that Spark gives the task
    * @param slots sequences under way at once in an executor
+   * @param state format of what a sequence carries from token to token
    */
-  public record Placement(String device, int slots) implements Serializable {}
+  public record Placement(String device, int slots, StateFormat state) implements Serializable {}
 
   /** How a row becomes a prompt. */
   public sealed interface Prompting extends Serializable {

@@ -94,6 +94,12 @@ public record Weights(String name, String id, Broadcast<Texts> texts, Tensors te
       }
     }
 
+    /** SHA-256 of everything in the model, in hexadecimal digits. */
+    public String id() {
+      return WeightsLayout.cut(checkpoint, PIECE_BYTES, piece -> {})
+          .id(checkpoint.config(), tokenizer);
+    }
+
     private Weights weights(JavaSparkContext spark, Tensors tensors) {
       String config = checkpoint.config();
       return new Weights(

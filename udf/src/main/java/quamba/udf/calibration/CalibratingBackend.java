@@ -47,14 +47,16 @@ final class CalibratingBackend implements Backend {
     if (tensor.dtype() != DType.F32 || !observer.wants(site)) {
       return;
     }
-    int tokens = tensor.shape().dim(0);
-    int count = tokens * tensor.shape().dim(1);
+    observer.saw(site, tensor.shape().dim(0), read(tensor));
+  }
+
+  private float[] read(Tensor tensor) {
+    float[] values = new float[Math.toIntExact(tensor.shape().elements())];
     ByteBuffer bytes =
-        ByteBuffer.allocateDirect(count * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer.allocateDirect(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     backend.read(tensor, bytes);
-    float[] values = new float[count];
     bytes.asFloatBuffer().get(values);
-    observer.saw(site, tokens, values);
+    return values;
   }
 
   @Override
@@ -105,7 +107,17 @@ final class CalibratingBackend implements Backend {
       show(Tap.C_OUT, c);
     }
     show(Tap.DT, dt);
+    showState(p, x, dt, b);
     backend.scan(p, batch, x, dt, b, c, state, out);
+  }
+
+  /** Of the state, its elements' largest magnitudes, as if they were one token. */
+  private void showState(Scan p, Tensor x, Tensor dt, Tensor b) {
+    Site site = new Site(layer, Tap.STATE);
+    if (x.dtype() == DType.F32 && observer.wants(site)) {
+      StatePeaks peaks = new StatePeaks(p.dims(), read(p.a()), read(p.dtBias()), p.limit());
+      observer.saw(site, 1, peaks.of(x.shape().dim(0), read(x), read(dt), read(b)));
+    }
   }
 
   @Override

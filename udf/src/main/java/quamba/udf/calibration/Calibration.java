@@ -1,12 +1,14 @@
 package quamba.udf.calibration;
 
 import java.util.Map;
+import java.util.Set;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /** Runs models over calibration samples, wherever that may be. */
 public interface Calibration {
-  /** How large activations are in a model of floats. */
-  Ranges ranges(TensorSource model);
+  /** How large activations are in a model of floats, at these taps of all layers. */
+  Ranges ranges(TensorSource model, Set<Tap> taps);
 
   /**
    * Second moments at sites of layers of floats; layers before them may be quantized.

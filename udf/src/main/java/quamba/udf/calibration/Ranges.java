@@ -1,18 +1,27 @@
 package quamba.udf.calibration;
 
 import java.io.Serializable;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
+import quamba.udf.model.QuantizedNames.Tap;
 
-/** The ranges of all sites that a model has. */
+/** The ranges of a model's sites. */
 public final class Ranges implements Observer, Serializable {
   private static final long serialVersionUID = 1;
 
+  private final EnumSet<Tap> taps;
   private final HashMap<Site, Range> ranges = new HashMap<>();
+
+  /** Of nothing yet, for sites of these taps. */
+  public Ranges(Set<Tap> taps) {
+    this.taps = EnumSet.copyOf(taps);
+  }
 
   @Override
   public boolean wants(Site site) {
-    return true;
+    return taps.contains(site.tap());
   }
 
   @Override

@@ -2,6 +2,7 @@ package quamba.udf.calibration;
 
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.Set;
 import quamba.kernels.Backend;
 import quamba.udf.checkpoint.TensorSource;
 import quamba.udf.model.Capacity;
@@ -9,6 +10,7 @@ import quamba.udf.model.LogitsConsumer;
 import quamba.udf.model.MambaModel;
 import quamba.udf.model.ModelConfig;
 import quamba.udf.model.ModelLoader;
+import quamba.udf.model.QuantizedNames.Tap;
 import quamba.udf.model.Step;
 
 /** A model that is opened to run whole samples, one at a time. */
@@ -40,8 +42,12 @@ public final class SampleRun implements AutoCloseable {
 
   /** Collects the ranges of samples. */
   public static Ranges ranges(
-      TensorSource source, Backend backend, int mostTokens, Iterable<int[]> samples) {
-    Ranges ranges = new Ranges();
+      TensorSource source,
+      Backend backend,
+      int mostTokens,
+      Iterable<int[]> samples,
+      Set<Tap> taps) {
+    Ranges ranges = new Ranges(taps);
     try (SampleRun run = observed(source, backend, mostTokens, ranges)) {
       samples.forEach(sample -> run.logits(sample, (first, count, logits) -> {}));
     }

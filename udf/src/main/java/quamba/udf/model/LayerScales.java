@@ -7,6 +7,7 @@ import java.util.Set;
 import quamba.kernels.DType;
 import quamba.kernels.HostFloats;
 import quamba.kernels.HostTensor;
+import quamba.kernels.Scan;
 import quamba.kernels.Shape;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 import quamba.udf.checkpoint.TensorSource;
@@ -31,7 +32,9 @@ final class LayerScales {
     for (Tap tap : taps(mixer)) {
       String name = QuantizedNames.scale(layer, tap);
       if (source.names().contains(name)) {
-        scales.put(tap, read(tensors.take(source, name), name));
+        HostTensor tensor = tensors.take(source, name);
+        float[] read = read(tensor, name);
+        scales.put(tap, tap == Tap.STATE ? spread(read, tensor.shape(), mixer.dims()) : read);
       }
     }
     checkComplete(mixer, layer);
@@ -71,6 +74,22 @@ final class LayerScales {
     return scales;
   }
 
+  /** The scales of a state, those that are shared written out. */
+  private static float[] spread(float[] scales, Shape shape, Scan.Dims dims) {
+    if (scales.length == 1) {
+      return scales;
+    }
+    float[] all = new float[dims.innerDim() * dims.stateDim()];
+    for (int i = 0; i < all.length; i++) {
+      int channel = i / dims.stateDim();
+      int head = shape.dim(0) == 1 ? 0 : channel / dims.headDim();
+      int place = shape.dim(1) == 1 ? 0 : channel % dims.headDim();
+      int n = shape.dim(2) == 1 ? 0 : i % dims.stateDim();
+      all[i] = scales[(head * shape.dim(1) + place) * shape.dim(2) + n];
+    }
+    return all;
+  }
+
   private void checkComplete(Mixer mixer, int layer) {
     Set<Tap> wanted = taps(mixer);
     wanted.removeAll(OPTIONAL);
@@ -94,7 +113,7 @@ final class LayerScales {
     return new Columns(first, count, of(tap));
   }
 
-  /** The scales of {@code tap}: none, one, or as many as {@link #shape} says. */
+  /** The scales of {@code tap}: none, one, or as many as {@link #shape} has elements. */
   float[] of(Tap tap) {
     return scales.getOrDefault(tap, new float[0]);
   }

@@ -140,7 +140,7 @@ final class ModelTensors {
     HostTensor tensor = source.tensor(name);
     if (tapScales.containsKey(name)) {
       checkDType(name, tensor, EnumSet.of(DType.F32));
-      if (!tensor.shape().equals(Shape.of(1))) {
+      if (!isSpreadOver(tensor.shape(), tapScales.get(name))) {
         checkShape(name, tensor, tapScales.get(name));
       }
     } else {
@@ -148,6 +148,15 @@ final class ModelTensors {
       checkShape(name, tensor, shapes.get(name));
     }
     return tensor;
+  }
+
+  /** Whether scales of this shape are one for all, or shared along extents of a state. */
+  private static boolean isSpreadOver(Shape found, Shape full) {
+    boolean fits = found.rank() == full.rank() && full.rank() > 1;
+    for (int axis = 0; fits && axis < full.rank(); axis++) {
+      fits = found.dim(axis) == 1 || found.dim(axis) == full.dim(axis);
+    }
+    return fits || found.equals(Shape.of(1));
   }
 
   /** The matrix {@code name} of {@code source} with its scales if it is of codes. */

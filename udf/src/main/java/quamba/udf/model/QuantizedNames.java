@@ -89,8 +89,9 @@ public final class QuantizedNames {
      */
     DT("dt"),
     /**
-     * The recurrence's state (heads, headDim, stateDim), that shape or (1). Optional, in A16 too;
-     * read only if the state's format asks for static scales.
+     * The recurrence's state (heads, headDim, stateDim): that shape, or with 1 for extents whose
+     * indices share a scale, or (1). Optional, in A16 too; read only if the state's format asks for
+     * static scales.
      */
     STATE("state"),
     /** out_proj's input (innerDim), after the rotation if there is one. A8 needs it, as (1). */
@@ -112,6 +113,11 @@ public final class QuantizedNames {
   /** The scales of the codes of {@code weight}, a tensor's name. */
   public static String scale(String weight) {
     return weight + SUFFIX;
+  }
+
+  /** Whether a tensor of this name holds scales. */
+  static boolean isScale(String name) {
+    return name.endsWith(SUFFIX);
   }
 
   /** The scales of what flows through {@code tap} of layer {@code layer}. */

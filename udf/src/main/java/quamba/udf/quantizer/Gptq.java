@@ -5,7 +5,7 @@ package quamba.udf.quantizer;
  * Q)ᵀ)} for the Hessian {@code H = (2/n) Σ x xᵀ} of the layer's inputs (Frantar et al. 2022, spec
  * 6.2). Columns are rounded one after the other, each after the errors of those before were made
  * good as far as they can be; then come sweeps of coordinate descent, in which each column moves to
- * the best code given all others, so that the loss only falls.
+ * the best code, and the scale of each 4-bit group to the best value, given all others.
  *
  * <p>Against Quamba2: scales have the least error and not 2/15 of the largest magnitude; a weight
  * that is multiplied as 8-bit integers is rounded for what those integers stand for; columns that
@@ -37,7 +37,7 @@ public record Gptq(WeightFormat format, ScaleChoice choice, Options options) {
   public record Options(double damping, Order order, int sweeps, int threads) {
     /** What has done best on trained models, on {@code threads} threads. */
     public static Options standard(int threads) {
-      return new Options(0.01, Order.NATURAL, 2, threads);
+      return new Options(0.01, Order.NATURAL, 4, threads);
     }
   }
 

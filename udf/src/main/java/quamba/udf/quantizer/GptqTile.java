@@ -1,5 +1,7 @@
 package quamba.udf.quantizer;
 
+import java.util.Arrays;
+
 /** {@link Gptq} on some rows beside each other. Arrays are (in, LANES), columns as rounded. */
 final class GptqTile {
   private static final int LANES = RowTile.LANES;
@@ -43,7 +45,11 @@ final class GptqTile {
     float[] gradient = gradient();
     for (int sweep = 0; sweep < gptq.options().sweeps(); sweep++) {
       for (int from = 0; from < in; from += BLOCK) {
-        descend(from, Math.min(in, from + BLOCK), gradient);
+        int to = Math.min(in, from + BLOCK);
+        if (byGroup) {
+          refitScale(from, to, gradient);
+        }
+        descend(from, to, gradient);
       }
     }
     if (gptq.format() == WeightFormat.INT4_AS_INT8) {
@@ -121,6 +127,32 @@ final class GptqTile {
           rows, in, feedback.hessian(), from * in, in, errors, 0, gradient, from * LANES);
     }
     return gradient;
+  }
+
+  /** Moves the scale of the group {@code from … to − 1} to the best given all codes and scales. */
+  private void refitScale(int from, int to, float[] gradient) {
+    int size = to - from;
+    float[] hessian = feedback.hessian();
+    float[] curved = new float[size * LANES]; // of the group, H · codes
+    LaneProduct.add(size, size, hessian, from * in + from, in, codes, from * LANES, curved, 0);
+    float[] slopes = new float[LANES];
+    float[] curvatures = new float[LANES];
+    for (int i = 0; i < size * LANES; i++) {
+      float code = codes[from * LANES + i];
+      slopes[i % LANES] += code * gradient[from * LANES + i];
+      curvatures[i % LANES] += code * curved[i];
+    }
+    scales.refit(from / BLOCK, slopes, curvatures);
+    float[] changes = Arrays.copyOfRange(values, from * LANES, to * LANES);
+    for (int j = from; j < to; j++) {
+      scales.use(feedback.order()[j]);
+      grid.values(codes, j * LANES, values, j * LANES);
+      takeErrors(j);
+    }
+    for (int i = 0; i < changes.length; i++) {
+      changes[i] -= values[from * LANES + i];
+    }
+    LaneProduct.add(in, size, hessian, from, in, changes, 0, gradient, 0);
   }
 
   /** Moves columns {@code from … to − 1} in turn to the best code given all others. */

@@ -105,6 +105,19 @@ final class StaticScales {
   }
 
   /**
+   * Moves the scales of one group by {@code slope / curvature}, those of half the loss's derivatives
+   * by them; a scale that would become 0 stays.
+   */
+  void refit(int index, float[] slopes, float[] curvatures) {
+    for (int lane = 0; lane < LANES; lane++) {
+      int at = index * LANES + lane;
+      float moved = Half.round(scales[at] + slopes[lane] / curvatures[lane]);
+      scales[at] = curvatures[lane] > 0 && moved != 0 ? moved : scales[at];
+    }
+    inUse = -1;
+  }
+
+  /**
    * The rows' scales of {@link Expansion}.
    *
    * @param codes (in, LANES)

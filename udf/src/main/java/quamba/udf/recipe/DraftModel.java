@@ -24,6 +24,7 @@ final class DraftModel implements TensorSource {
   private final FloatWeights weights;
   private final Map<String, Shape> shapes; // of floats
   private final Map<String, HostTensor> done;
+  private final Map<String, HostTensor> sinceMark = new HashMap<>();
 
   private DraftModel(
       String config,
@@ -50,8 +51,19 @@ final class DraftModel implements TensorSource {
     return new DraftModel(config, weights, Map.copyOf(shapes), new HashMap<>());
   }
 
+  /** Begins to note what is put in. */
+  void mark() {
+    sinceMark.clear();
+  }
+
+  /** What was put in since {@link #mark}. */
+  Map<String, HostTensor> sinceMark() {
+    return Map.copyOf(sinceMark);
+  }
+
   /** Puts a tensor in. */
   void put(String name, HostTensor tensor) {
+    sinceMark.put(name, tensor);
     done.put(name, tensor);
   }
 

@@ -6,16 +6,22 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
- * What rounding did to a layer.
+ * What rounding did to a layer, the embedding or the head.
  *
- * @param layer its number; as many as there are layers for the head
- * @param errors of each matrix's outputs, squared, in units of the squared outputs
+ * @param part its name
+ * @param errors of each matrix's outputs, squared, in units of the squared outputs; of the
+ *     embedding, its own
  * @param saturated share of the layer's int8 inputs of matrices that are clipped, 0 of floats
  */
-public record LayerReport(int layer, Map<String, Double> errors, double saturated) {
+public record LayerReport(String part, Map<String, Double> errors, double saturated) {
   /** Sorts by name. */
   public LayerReport {
     errors = new TreeMap<>(errors);
+  }
+
+  /** Of one matrix alone. */
+  static LayerReport of(String matrix, double error) {
+    return new LayerReport(matrix, Map.of(matrix, error), 0);
   }
 
   @Override
@@ -25,6 +31,6 @@ public record LayerReport(int layer, Map<String, Double> errors, double saturate
             .map(it -> "%s %.2e".formatted(it.getKey(), it.getValue()))
             .collect(Collectors.joining(", "));
     return String.format(
-        Locale.ROOT, "layer %d: relative error %s; clipped %.4f%%", layer, all, 100 * saturated);
+        Locale.ROOT, "%s: relative error %s; clipped %.4f%%", part, all, 100 * saturated);
   }
 }

@@ -1,36 +1,27 @@
 package quamba.udf.recipe;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
-import quamba.kernels.DType;
-import quamba.kernels.Half;
-import quamba.kernels.HostTensor;
-import quamba.kernels.Shape;
 import quamba.udf.calibration.Calibration;
-import quamba.udf.calibration.MomentsBySite;
 import quamba.udf.calibration.Ranges;
 import quamba.udf.calibration.Site;
 import quamba.udf.checkpoint.TensorSource;
 import quamba.udf.model.ModelConfig;
-import quamba.udf.model.ModelConfig.Mamba1;
 import quamba.udf.model.ModelConfig.Mamba2;
 import quamba.udf.model.ModelLoader;
-import quamba.udf.model.QuantizedNames;
 import quamba.udf.model.QuantizedNames.Tap;
 import quamba.udf.quantizer.ChannelGroups;
 import quamba.udf.quantizer.FloatWeights;
 import quamba.udf.quantizer.HadamardFold;
-import quamba.udf.quantizer.Matrix;
 import quamba.udf.quantizer.Scheme;
-import quamba.udf.quantizer.WeightFormat;
 import quamba.udf.quantizer.WeightPermutation;
 import quamba.udf.recipe.Recipe.Technique;
 
@@ -44,7 +35,6 @@ public final class Quantizer {
   private final Calibration calibration;
   private final Recipe.Means means;
   private final Consumer<String> progress;
-  private final MatrixRounding rounding;
 
   /**
    * A quantizer.
@@ -57,7 +47,6 @@ public final class Quantizer {
     this.calibration = calibration;
     this.means = means;
     this.progress = progress;
-    rounding = new MatrixRounding(means.threads());
   }
 
   /**
@@ -67,6 +56,14 @@ public final class Quantizer {
    *     recipe
    */
   public Quantized quantize(TensorSource source) {
+    return quantize(source, SavedSteps.NONE);
+  }
+
+  /**
+   * As {@link #quantize(TensorSource)}, going on from what an interrupted run with the same recipe,
+   * model and samples has saved.
+   */
+  public Quantized quantize(TensorSource source, SavedSteps saved) {
     ModelConfig config = ModelLoader.check(source);
     if (config.quantization().isPresent()) {
       throw new IllegalArgumentException(
@@ -74,15 +71,15 @@ public final class Quantizer {
               + config.quantization().scheme());
     }
     FloatWeights weights = FloatWeights.of(source);
-    List<int[]> groups = ownGroups(config);
+    int[][] groups = new int[config.layers()][config.mixer().innerDim()]; // one for all
     if (grouping(config)) {
-      Ranges ranges = calibration.ranges(source);
+      Ranges ranges = calibration.ranges(source, EnumSet.of(Tap.X_OUT));
       List<ChannelGroups> layers =
           IntStream.range(0, config.layers())
               .mapToObj(layer -> channelGroups(config, ranges, layer))
               .toList();
       weights = WeightPermutation.of(config, layers).over(weights);
-      groups = layers.stream().map(ChannelGroups::groups).toList();
+      groups = layers.stream().map(ChannelGroups::groups).toArray(int[][]::new);
       progress.accept("channels are grouped");
     }
     boolean rotated = recipe.uses(Technique.ROTATION);
@@ -95,8 +92,7 @@ public final class Quantizer {
             recipe.scheme().flag(),
             rotated ? "hadamard" : "none",
             description(List.of()));
-    Run run = new Run(config, DraftModel.of(text, weights, source), groups);
-    return run.quantize();
+    return new Run(config, DraftModel.of(text, weights, source), groups, saved).quantize();
   }
 
   private boolean grouping(ModelConfig config) {
@@ -110,10 +106,11 @@ public final class Quantizer {
     return ChannelGroups.of(config.mixer().dims(), statistic, means.clustering());
   }
 
-  /** Every channel its own group. */
-  private static List<int[]> ownGroups(ModelConfig config) {
-    int[] own = IntStream.range(0, config.mixer().innerDim()).toArray();
-    return IntStream.range(0, config.layers()).mapToObj(layer -> own).toList();
+  /** All but the state, which costs most to measure, unless that is wanted too. */
+  private Set<Tap> measured() {
+    return recipe.uses(Technique.STATIC_STATE)
+        ? EnumSet.allOf(Tap.class)
+        : EnumSet.complementOf(EnumSet.of(Tap.STATE));
   }
 
   private Map<String, Object> description(List<Integer> floatLayers) {
@@ -137,26 +134,30 @@ public final class Quantizer {
   private final class Run {
     private final ModelConfig config;
     private final DraftModel draft;
-    private final List<int[]> groups;
-    private final List<LayerReport> reports = new ArrayList<>();
     private final DraftModel floats;
+    private final int[][] groups;
+    private final SavedSteps saved;
+    private final List<LayerReport> reports = new ArrayList<>();
 
-    Run(ModelConfig config, DraftModel draft, List<int[]> groups) {
+    Run(ModelConfig config, DraftModel draft, int[][] groups, SavedSteps saved) {
       this.config = config;
       this.draft = draft;
       this.groups = groups;
+      this.saved = saved;
       floats = draft.with(draft.config());
     }
 
     Quantized quantize() {
-      Ranges ranges = calibration.ranges(draft);
+      Ranges ranges = calibration.ranges(draft, measured());
       progress.accept("activations are measured");
-      ActivationScales scales = new ActivationScales(config, ranges);
-      table(FloatWeights.EMBEDDING, recipe.embedding());
+      LayerRounding rounding =
+          new LayerRounding(config, recipe, calibration, means, draft, ranges);
+      step("embedding", rounding::embedding);
       for (int layer = 0; layer < config.layers(); layer++) {
-        layer(layer, ranges, scales);
+        int at = layer;
+        step("layer " + layer, () -> rounding.layer(at, groups[at]));
       }
-      head(ranges, scales);
+      step("head", rounding::head);
       DraftModel result = draft;
       if (recipe.scheme() == Scheme.W4AX) {
         BlockSearch search = new BlockSearch(calibration, floats, draft, progress);
@@ -168,137 +169,20 @@ public final class Quantizer {
       return new Quantized(result, reports);
     }
 
-    private void layer(int layer, Ranges ranges, ActivationScales scales) {
-      Map<Tap, String> matrices = matrices();
-      MomentsBySite moments = moments(layer, matrices.keySet(), ranges);
-      Map<String, Double> errors = new TreeMap<>();
-      matrices.forEach(
-          (tap, matrix) -> {
-            String name = "backbone.layers.%d.mixer.%s.weight".formatted(layer, matrix);
-            double noise = codes() ? scales.shared(layer, tap) : 0;
-            errors.put(matrix, round(name, format(matrix), new Site(layer, tap), moments, noise));
-          });
-      double saturated = 0;
-      if (codes()) {
-        scales.put(draft, layer, groups.get(layer));
-        for (Tap tap : matrices.keySet()) {
-          saturated = Math.max(saturated, scales.saturated(layer, tap));
-        }
-      }
-      report(new LayerReport(layer, errors, saturated));
-    }
-
-    private void report(LayerReport report) {
+    /** Does a step, or takes over what it has done before. */
+    private void step(String name, Supplier<LayerReport> work) {
+      LayerReport report =
+          saved
+              .restore(name, draft)
+              .orElseGet(
+                  () -> {
+                    draft.mark();
+                    LayerReport done = work.get();
+                    saved.save(name, draft.sinceMark(), done);
+                    return done;
+                  });
       reports.add(report);
       progress.accept(report.toString());
-    }
-
-    private void head(Ranges ranges, ActivationScales scales) {
-      int behind = config.layers();
-      Tap tap = Tap.IN_PROJ_INPUT;
-      if (recipe.head() == TableFormat.F16) {
-        table(FloatWeights.HEAD, TableFormat.F16);
-        return;
-      }
-      MomentsBySite moments = moments(behind, List.of(tap), ranges);
-      WeightFormat format =
-          recipe.head() == TableFormat.I8
-              ? WeightFormat.INT8
-              : codes() ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
-      double noise = codes() ? scales.shared(behind, tap) : 0;
-      double error = round(FloatWeights.HEAD, format, new Site(behind, tap), moments, noise);
-      double saturated = 0;
-      if (codes()) {
-        draft.put(
-            QuantizedNames.HEAD_INPUT_SCALE,
-            HostTensor.of(Shape.of(1), scales.shared(behind, tap)));
-        saturated = scales.saturated(behind, tap);
-      }
-      report(new LayerReport(behind, Map.of("lm_head", error), saturated));
-    }
-
-    private boolean codes() {
-      return recipe.scheme().quantizesActivations();
-    }
-
-    /** The matrices of a layer by where their inputs are seen. */
-    private Map<Tap, String> matrices() {
-      Map<Tap, String> matrices = new LinkedHashMap<>();
-      matrices.put(Tap.IN_PROJ_INPUT, "in_proj");
-      if (config.mixer() instanceof Mamba1) {
-        matrices.put(Tap.X_OUT, "x_proj");
-        matrices.put(Tap.DT_PROJ_INPUT, "dt_proj");
-      }
-      matrices.put(Tap.OUT_PROJ_INPUT, "out_proj");
-      return matrices;
-    }
-
-    /** dt_proj is small, and dt sits in an exponent. */
-    private WeightFormat format(String matrix) {
-      if (recipe.scheme() == Scheme.W8A8 || matrix.equals("dt_proj")) {
-        return WeightFormat.INT8;
-      }
-      return codes() ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
-    }
-
-    /** Of a layer's inputs, the layers before it rounded; nothing without GPTQ. */
-    private MomentsBySite moments(int layer, Iterable<Tap> taps, Ranges ranges) {
-      Map<Site, float[]> most = new LinkedHashMap<>();
-      for (Tap tap : taps) {
-        Site site = new Site(layer, tap);
-        most.put(site, ranges.of(site).most());
-      }
-      return recipe.uses(Technique.GPTQ)
-          ? calibration.moments(draft.first(Math.min(layer + 1, config.layers())), most)
-          : new MomentsBySite(Map.of());
-    }
-
-    /** Rounds a matrix, its inputs with the noise of their scale, and says the error. */
-    private double round(
-        String name, WeightFormat format, Site site, MomentsBySite moments, double scale) {
-      Shape shape = draft.shape(name);
-      Matrix weight = new Matrix(shape.dim(0), shape.dim(1), draft.values(name));
-      MatrixRounding.Rounded rounded;
-      if (moments.wants(site)) {
-        double[] hessian = moments.of(site).hessian();
-        for (int i = 0; i < weight.in(); i++) {
-          hessian[i * weight.in() + i] += scale * scale / 6; // twice the variance of rounding
-        }
-        rounded = rounding.forInputs(name, weight, format, hessian);
-      } else {
-        rounded = rounding.alone(weight, format);
-      }
-      put(name, rounded);
-      return rounded.error();
-    }
-
-    private void put(String name, MatrixRounding.Rounded rounded) {
-      draft.put(name, rounded.codes().codes());
-      draft.put(QuantizedNames.scale(name), rounded.codes().scales());
-    }
-
-    private void table(String name, TableFormat format) {
-      Shape shape = draft.shape(name);
-      float[] values = draft.values(name);
-      switch (format) {
-        case F16 -> draft.put(name, halves(shape, values));
-        case I8, I4 -> {
-          Matrix table = new Matrix(shape.dim(0), shape.dim(1), values);
-          put(
-              name,
-              rounding.alone(
-                  table, format == TableFormat.I8 ? WeightFormat.INT8 : WeightFormat.INT4));
-        }
-      }
-    }
-
-    private static HostTensor halves(Shape shape, float[] values) {
-      ByteBuffer data =
-          ByteBuffer.allocate(values.length * Short.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-      for (float value : values) {
-        data.putShort(Half.bits(value));
-      }
-      return new HostTensor(DType.F16, shape, data.flip());
     }
   }
 }

@@ -26,8 +26,12 @@ public record Recipe(
     GPTQ,
     /** Hadamard rotation of the residual stream and of out_proj's input. */
     ROTATION,
-    /** Channels of x that share a scale, sorted and clustered; else each has its own. */
-    GROUPING
+    /** Scales of B and C for each state group; else one for all of B, one for all of C. */
+    STATE_GROUPS,
+    /** Scales of x for channels that were sorted and clustered; else one for all. */
+    GROUPING,
+    /** Scales for states in int8 that are given; else the checkpoint has none. */
+    STATIC_STATE
   }
 
   /** Checks the budget. */
@@ -38,15 +42,23 @@ public record Recipe(
     techniques = Set.copyOf(techniques);
   }
 
-  /** What suits a scheme best, all techniques used. */
+  /** What suits a scheme best: all techniques but static states, dynamic ones being better. */
   public static Recipe standard(Scheme scheme) {
     TableFormat table = table(scheme);
-    return new Recipe(scheme, table, table, EnumSet.allOf(Technique.class), 0.25);
+    Set<Technique> techniques = EnumSet.complementOf(EnumSet.of(Technique.STATIC_STATE));
+    return new Recipe(scheme, table, table, techniques, 0.25);
   }
 
   /** How a scheme stores embedding and head unless told otherwise. */
   public static TableFormat table(Scheme scheme) {
     return scheme == Scheme.W8A8 ? TableFormat.I8 : TableFormat.I4;
+  }
+
+  /** All that it says, in the same words for the same recipe. */
+  public String identity() {
+    return "%s, embedding %s, head %s, %s, budget %s"
+        .formatted(
+            scheme, embedding, head, techniques.stream().sorted().toList(), budget);
   }
 
   boolean uses(Technique technique) {

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import quamba.udf.model.QuantizedNames.Tap;
 
@@ -29,7 +30,7 @@ class MomentsTest {
   }
 
   private static float[] most() {
-    Ranges ranges = new Ranges();
+    Ranges ranges = new Ranges(Set.of(SITE.tap()));
     samples().forEach(it -> ranges.saw(SITE, it.length / COLUMNS, it));
     return ranges.of(SITE).most();
   }
@@ -76,11 +77,11 @@ class MomentsTest {
   @Test
   void rangesAreTheSameInAnyOrder() {
     List<float[]> samples = samples();
-    Ranges forward = new Ranges();
+    Ranges forward = new Ranges(Set.of(SITE.tap()));
     samples.forEach(it -> forward.saw(SITE, it.length / COLUMNS, it));
-    Ranges backward = new Ranges();
+    Ranges backward = new Ranges(Set.of(SITE.tap()));
     for (int i = samples.size() - 1; i >= 0; i--) {
-      Ranges one = new Ranges();
+      Ranges one = new Ranges(Set.of(SITE.tap()));
       one.saw(SITE, samples.get(i).length / COLUMNS, samples.get(i));
       backward.add(one);
     }

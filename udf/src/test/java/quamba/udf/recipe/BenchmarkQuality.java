@@ -47,7 +47,7 @@ public final class BenchmarkQuality {
   public static void main(String[] args) throws IOException {
     Path shared = Path.of(args[0]);
     Path folder = shared.resolve("models").resolve(args[1]);
-    Set<Technique> techniques = EnumSet.allOf(Technique.class);
+    Set<Technique> techniques = EnumSet.complementOf(EnumSet.of(Technique.STATIC_STATE));
     Arrays.stream(args).skip(5).forEach(name -> techniques.remove(Technique.valueOf(name)));
     try (Checkpoint checkpoint = Checkpoint.open(folder);
         Tokenizer tokenizer =
@@ -56,10 +56,20 @@ public final class BenchmarkQuality {
       for (String scheme : args[2].split(",", -1)) {
         Recipe standard = Recipe.standard(Scheme.parse(scheme));
         Recipe recipe =
-            new Recipe(standard.scheme(), standard.embedding(), standard.head(), techniques, 0.25);
+            new Recipe(
+                standard.scheme(),
+                table("embedding", standard.embedding()),
+                table("head", standard.head()),
+                techniques,
+                0.25);
         benchmark.run(args[1], recipe, Integer.parseInt(args[3]), Integer.parseInt(args[4]));
       }
     }
+  }
+
+  /** System properties embedding and head say how those are stored, where the scheme should not. */
+  private static TableFormat table(String property, TableFormat standard) {
+    return TableFormat.parse(property, System.getProperty(property, standard.toString()));
   }
 
   private void run(String model, Recipe recipe, int windows, int count) throws IOException {

@@ -2,6 +2,7 @@ package quamba.udf.recipe;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import quamba.udf.Backends;
 import quamba.udf.calibration.Calibration;
 import quamba.udf.calibration.Comparison;
@@ -10,6 +11,7 @@ import quamba.udf.calibration.Ranges;
 import quamba.udf.calibration.SampleRun;
 import quamba.udf.calibration.Site;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.QuantizedNames.Tap;
 
 /** Calibration in this thread, samples in two parts as two executors would see them. */
 record LocalCalibration(List<int[]> samples, List<int[]> heldOut, int threads)
@@ -23,8 +25,9 @@ record LocalCalibration(List<int[]> samples, List<int[]> heldOut, int threads)
   }
 
   @Override
-  public Ranges ranges(TensorSource model) {
-    return SampleRun.ranges(model, Backends.open("cpu", threads), longest(), samples);
+  public Ranges ranges(TensorSource model, Set<Tap> taps) {
+    return SampleRun.ranges(
+        model, Backends.open("cpu", threads), longest(), samples, taps);
   }
 
   @Override
