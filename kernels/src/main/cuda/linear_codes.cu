@@ -10,8 +10,8 @@
 // linear_i8_i8_i8 for any.
 //
 // Sums are integers: exact, so that their order is free. The weight is the left side of mma.m16n8k32, which makes 8 rows
-// of x the least that a block works on. A lane takes 16 neighbouring codes of each operand at once, four k of each of
-// four mma registers: not the k that the instruction names, but the same on both sides.
+// of x the least that a block works on. A lane takes 16 neighbouring codes of each operand at once, which fill its
+// registers of two mma: not the k that the instruction names, but the same k on both sides.
 #include <cstdint>
 
 #include "codes.cuh"
@@ -19,17 +19,16 @@
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 256;
-constexpr int LINEAR_FEW_ROWS = 8;    // also in CudaLinear
+constexpr int LINEAR_FEW_ROWS = 8;     // also in CudaLinear
 constexpr int LINEAR_CODES_ROWS = 64;  // also in CudaLinear
 
-constexpr int GROUP = GROUP_BYTES;         // codes
+constexpr int GROUP = GROUP_BYTES;  // codes
 constexpr int MMA_OUTPUTS = 16;
 constexpr int MMA_ROWS = 8;
-constexpr int QUAD = 4;                    // lanes that share an output of the weight, and a row of x
-constexpr int TILES = PANEL / MMA_OUTPUTS;           // of a panel, a warp each
-constexpr int SPLIT = THREADS / WARP / TILES;        // warps that share a tile, each with its part of the inputs
-constexpr int SUMS_PITCH = PANEL + 4;      // lanes of a warp write to different banks
-static_assert(SPLIT == 2, "the sums of two warps are added");
+constexpr int QUAD = 4;                        // lanes that share an output of the weight, and a row of x
+constexpr int TILES = PANEL / MMA_OUTPUTS;     // of a panel, a warp each
+constexpr int SPLIT = THREADS / WARP / TILES;  // warps that share a tile, each with its part of the inputs
+constexpr int SUMS_PITCH = PANEL + 4;          // lanes of a warp write to different banks
 
 // sums (16 outputs, 8 rows) += weight (16, 32) * x (8, 32)^T
 inline __device__ void mma(int (&sums)[4], unsigned w0, unsigned w1, unsigned w2, unsigned w3, unsigned x0,
@@ -103,7 +102,7 @@ __device__ void linear_codes(const uint4* weight, const float* row_scales, const
     __syncthreads();
   }
 
-  // The second part's sums are added to the first's, on the way to rows that lie together.
+  // The last part's sums go to shared memory, the others are added there, and all leave from there as whole rows.
   for (int turn = SPLIT - 1; turn >= 0; turn--) {
     if (part == turn) {
 #pragma unroll
@@ -130,8 +129,7 @@ __device__ void linear_codes(const uint4* weight, const float* row_scales, const
 
 // ---------------------------------------------------------------- entry points
 
-// Grid (panels, ceil(n / rows of a block)). Few rows: the weight is read once and no other way is there to hide its
-// latency than to have much of it under way.
+// Grid (panels, ceil(n / rows of a block)). With few rows the weight's latency is the cost: more of it is under way.
 
 constexpr int FEW_STEPS = 4;
 constexpr int STEPS = 2;

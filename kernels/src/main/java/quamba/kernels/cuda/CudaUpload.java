@@ -54,11 +54,11 @@ final class CudaUpload {
   /** A floating-point matrix (out, in). */
   CudaPacked pack(HostTensor weight) {
     int in = weight.shape().dim(1);
+    float[] values = new float[in];
     CudaPacking.Rows rows =
         (row, first, count, target) -> {
-          float[] values = new float[count];
           HostFloats.read(weight, row * in + first, count, values, 0);
-          target.asFloatBuffer().put(values);
+          target.asFloatBuffer().put(values, 0, count);
         };
     return CudaPacked.values(weight.shape(), pack(DType.F32, weight.shape(), rows));
   }
@@ -67,11 +67,13 @@ final class CudaUpload {
   CudaPacked pack(QuantizedWeight weight, DType input) {
     Shape shape = Shape.of(weight.out(), weight.in());
     if (input == DType.F32) {
-      float[] values = new float[Math.multiplyExact(weight.out(), weight.in())];
-      for (int row = 0; row < weight.out(); row++) {
-        weight.read(row, values, row * weight.in());
-      }
-      return pack(HostTensor.of(shape, values));
+      float[] values = new float[weight.in()];
+      CudaPacking.Rows rows =
+          (row, first, count, target) -> {
+            weight.read(row, values, 0);
+            target.asFloatBuffer().put(values, first, count);
+          };
+      return CudaPacked.values(shape, pack(DType.F32, shape, rows));
     }
     QuantizedWeight.Int8 wide = weight.asInt8();
     ByteBuffer codes = wide.codes().data();
