@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.BitSet;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -94,7 +93,7 @@ final class CudaPackingTest {
     CudaPacking packing = new CudaPacking(out, in, Byte.BYTES);
     CudaPacking.Rows rows =
         (row, first, count, target) -> target.put(matrix, row * in + first, count);
-    byte[] packed = pack(packing, rows, groupsAtOnce).array();
+    byte[] packed = bytes(pack(packing, rows, groupsAtOnce));
     byte[] read = new byte[matrix.length];
     for (int i = 0; i < read.length; i++) {
       int index = Math.toIntExact(packing.index(i / in, i % in));
@@ -113,13 +112,21 @@ final class CudaPackingTest {
       for (int first = 0; first < packing.groups(); first += groupsAtOnce) {
         int count = Math.min(groupsAtOnce, packing.groups() - first);
         ByteBuffer piece = buffer(count * CudaPacking.PANEL * CudaPacking.GROUP_BYTES);
-        Arrays.fill(piece.array(), (byte) 0x7f);
-        packing.pack(rows, panel, first, count, piece);
+        while (piece.hasRemaining()) {
+          piece.put((byte) 0x7f);
+        }
+        packing.pack(rows, panel, first, count, piece.clear());
         long at = packing.index(panel * CudaPacking.PANEL, first * packing.group());
-        packed.put(Math.toIntExact(at * elementBytes), piece.array());
+        packed.put(Math.toIntExact(at * elementBytes), bytes(piece));
       }
     }
     return packed;
+  }
+
+  private static byte[] bytes(ByteBuffer buffer) {
+    byte[] bytes = new byte[buffer.capacity()];
+    buffer.get(0, bytes);
+    return bytes;
   }
 
   private static ByteBuffer buffer(int bytes) {
