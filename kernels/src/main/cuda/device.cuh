@@ -5,20 +5,24 @@
 //   - a sum is taken in one order, whatever the batch, the row or the cut of its tokens, so results repeat bit for bit;
 //   - __restrict__ stands only on pointers that no caller passes twice: out may be x wherever Backend says so.
 //
-// Entry points are named operation_dtypes, dtypes in the order weight (linear) or table (embed), input, state, output.
-// A stride is the number of elements from one row to the next; a pointer without one is dense.
+// Entry points are named operation_dtypes, dtypes in the order weight (linear) or table (embed), input, dt where that
+// may differ from the input, state, output. A stride is the number of elements from one row to the next; a pointer
+// without one is dense.
 #pragma once
 
 constexpr int WARP = 32;
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-// Packed matrices (out, in) lie as (ceil(out / PANEL), ceil(in / GROUP), PANEL, GROUP), filled up with zeros:
-// a block reads consecutive bytes, a thread 16 of them. Both also stand in CudaPacking.
+// Packed matrices (out, in) lie as (ceil(out / PANEL), ceil(in / group), PANEL, group), filled up with zeros; a group is
+// GROUP_BYTES of neighbouring inputs, 4 of f32 or 16 codes: a block reads consecutive bytes, a thread 16 of them. Both
+// numbers also stand in CudaPacking.
 constexpr int PANEL = 64;
-constexpr int GROUP = 4;
+constexpr int GROUP_BYTES = 16;
 
-// Where element (o, i) of a packed matrix lies.
-inline __device__ size_t packed_at(int o, int i, int in) {
+// Where element (o, i) of a packed matrix of T lies.
+template <typename T>
+__device__ size_t packed_at(int o, int i, int in) {
+  constexpr int GROUP = GROUP_BYTES / sizeof(T);
   const size_t groups = (in + GROUP - 1) / GROUP;
   return ((o / PANEL * groups + i / GROUP) * PANEL + o % PANEL) * GROUP + i % GROUP;
 }
@@ -27,6 +31,13 @@ inline __device__ size_t packed_at(int o, int i, int in) {
 inline __device__ float warp_sum(float value) {
 #pragma unroll
   for (int apart = WARP / 2; apart > 0; apart /= 2) value += __shfl_xor_sync(ALL_LANES, value, apart);
+  return value;
+}
+
+// The greatest of a warp's lanes, in each; numbers, if there are NaN too.
+inline __device__ float warp_most(float value) {
+#pragma unroll
+  for (int apart = WARP / 2; apart > 0; apart /= 2) value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, apart));
   return value;
 }
 

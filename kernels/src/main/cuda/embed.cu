@@ -1,11 +1,13 @@
 // embed: out[i] = table[ids[i]]
 //
-//   ids    (n)            i32, each in 0 ... entries - 1
-//   table  (entries, dim) f32, plain, or packed as device.cuh says so that a tied head is held once
-//   out    (n, dim)       f32
+//   ids         (n)            i32, each in 0 ... entries - 1
+//   table       (entries, dim) f32, plain, or f32 or i8, packed as device.cuh says so that a tied head is held once
+//   row_scales  (entries)      f32, of codes: value = code * row_scale
+//   out         (n, dim)       f32
 //
-// Entry points, at the end: embed_f32_f32, embed_packed_f32_f32. A block an id: memory is the only limit.
-#include "device.cuh"
+// Entry points, at the end: embed_f32_f32, embed_packed_f32_f32, embed_packed_i8_f32. A block an id: memory is the only
+// limit.
+#include "codes.cuh"
 
 // ---------------------------------------------------------------- kernels
 
@@ -24,5 +26,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 embed_packed_f32_f32(const int* ids, const float* table, float* out, int out_stride, int dim) {
   const int id = ids[blockIdx.x];
   float* to = out + static_cast<size_t>(blockIdx.x) * out_stride;
-  for (int i = threadIdx.x; i < dim; i += THREADS) to[i] = table[packed_at(id, i, dim)];
+  for (int i = threadIdx.x; i < dim; i += THREADS) to[i] = table[packed_at<float>(id, i, dim)];
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+embed_packed_i8_f32(const int* ids, const signed char* table, const float* row_scales, float* out, int out_stride,
+                    int dim) {
+  const int id = ids[blockIdx.x];
+  const float scale = row_scales[id];
+  float* to = out + static_cast<size_t>(blockIdx.x) * out_stride;
+  for (int i = threadIdx.x; i < dim; i += THREADS) {
+    to[i] = Values<signed char>::widen(table[packed_at<signed char>(id, i, dim)], scale);
+  }
 }

@@ -4,7 +4,7 @@
 //   x       (n, in)       f32, any row stride
 //   out     (n, out_dim)  f32, apart from x
 //
-// Entry point, at the end: linear_f32_f32_f32, for all sizes.
+// Entry point, at the end: linear_f32_f32_f32, for all sizes. Codes have linear_codes.cu.
 //
 // A block computes LINEAR_ROWS rows by one panel of outputs, a thread 4 by 4 of them, 16 apart so that the lanes of a
 // warp read neighbouring 16 bytes of shared memory. Each output is one chain of fused multiply-adds over in, first to
@@ -14,7 +14,8 @@
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 256;
-constexpr int LINEAR_ROWS = 64;  // also in CudaBackend
+constexpr int LINEAR_ROWS = 64;  // also in CudaLinear
+constexpr int GROUP = GROUP_BYTES / sizeof(float);
 constexpr int TILE_GROUPS = 4;   // 16 inputs
 constexpr int SIDE = 16;         // threads along rows, and along outputs
 constexpr int EACH = 4;          // rows, and outputs, of a thread

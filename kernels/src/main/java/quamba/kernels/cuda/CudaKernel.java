@@ -8,7 +8,7 @@ import quamba.kernels.DType;
 /**
  * Every entry point of the {@code .cu} files, with the threads of its blocks and its parameters as
  * they stand there; shapes are told there too. An entry's name is its constant's in lower case, and
- * the name's first word is its file.
+ * the name's first word is its file unless another is given.
  */
 enum CudaKernel {
   EMBED_F32_F32(
@@ -16,31 +16,67 @@ enum CudaKernel {
       "const int* ids, const float* table, int table_stride, float* out, int out_stride, int dim"),
   EMBED_PACKED_F32_F32(
       128, "const int* ids, const float* table, float* out, int out_stride, int dim"),
-  NORM_F32_F32(
-      256,
-      "const float* x, int x_stride, float* residual, int residual_stride, const float* weight,"
-          + " float* out, int out_stride, int model_dim, float epsilon"),
+  EMBED_PACKED_I8_F32(
+      128,
+      "const int* ids, const signed char* table, const float* row_scales, float* out,"
+          + " int out_stride, int dim"),
+  NORM_F32_F32(256, norm(DType.F32)),
+  NORM_F32_I8(256, norm(DType.I8)),
   LINEAR_F32_F32_F32(
       256,
       "const float* weight, const float* x, int x_stride, float* out, int out_stride, int n,"
           + " int in, int out_dim"),
+  LINEAR_FEW_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
+  LINEAR_FEW_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
+  LINEAR_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
+  LINEAR_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
   CONV_F32_F32_F32(
       128,
       "const int* slots, const int* starts, const int* positions, const float* weight,"
           + " const float* bias, const float* x, int x_stride, float* state, int state_stride,"
           + " float* out, int out_stride, int channels, int conv_width"),
-  SCAN_HEADS_F32_F32_F32(128, scan("int head_dim, int state_dim, int heads_per_group")),
-  SCAN_HEADS_WIDE_F32_F32_F32(128, scan("int head_dim, int state_dim, int heads_per_group")),
-  SCAN_CHANNELS_F32_F32_F32(128, scan("int heads, int state_dim")),
-  SCAN_CHANNELS_WIDE_F32_F32_F32(128, scan("int heads, int state_dim")),
-  GATE_F32_F32(
-      256,
-      "const float* y, int y_stride, const float* z, int z_stride, float* out, int out_stride,"
-          + " int inner_dim"),
-  GATE_NORM_F32_F32(
-      256,
-      "const float* y, int y_stride, const float* z, int z_stride, const float* weight, float* out,"
-          + " int out_stride, int width, float epsilon"),
+  CONV_I8_I8_I8(
+      128,
+      "const int* slots, const int* starts, const int* positions, const float* weight,"
+          + " const float* bias, "
+          + values("x", DType.I8)
+          + ", signed char* state, int state_stride, "
+          + results(DType.I8)
+          + ", int channels, int conv_width"),
+  SCAN_HEADS_F32_F32_F32(
+      128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_HEADS_I8_F32_F32_F32(
+      128, scan(DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_HEADS_I8_I8_F32_F32(
+      128, scan(DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_HEADS_WIDE_F32_F32_F32(
+      128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_HEADS_WIDE_I8_F32_F32_F32(
+      128, scan(DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_HEADS_WIDE_I8_I8_F32_F32(
+      128, scan(DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
+  SCAN_CHANNELS_F32_F32_F32(
+      "scan_channels", 128, scan(DType.F32, DType.F32, "int heads, int state_dim")),
+  SCAN_CHANNELS_I8_F32_F32_F32(
+      "scan_channels", 128, scan(DType.I8, DType.F32, "int heads, int state_dim")),
+  SCAN_CHANNELS_I8_I8_F32_F32(
+      "scan_channels", 128, scan(DType.I8, DType.I8, "int heads, int state_dim")),
+  SCAN_CHANNELS_WIDE_F32_F32_F32(
+      "scan_channels", 128, scan(DType.F32, DType.F32, "int heads, int state_dim")),
+  SCAN_CHANNELS_WIDE_I8_F32_F32_F32(
+      "scan_channels", 128, scan(DType.I8, DType.F32, "int heads, int state_dim")),
+  SCAN_CHANNELS_WIDE_I8_I8_F32_F32(
+      "scan_channels", 128, scan(DType.I8, DType.I8, "int heads, int state_dim")),
+  GATE_F32_F32(256, gate(DType.F32, DType.F32)),
+  GATE_F32_I8(256, gate(DType.F32, DType.I8)),
+  GATE_I8_F32(256, gate(DType.I8, DType.F32)),
+  GATE_I8_I8(256, gate(DType.I8, DType.I8)),
+  GATE_NORM_F32_F32(256, gateNorm(DType.F32, DType.F32)),
+  GATE_NORM_F32_I8(256, gateNorm(DType.F32, DType.I8)),
+  GATE_NORM_I8_F32(256, gateNorm(DType.I8, DType.F32)),
+  GATE_NORM_I8_I8(256, gateNorm(DType.I8, DType.I8)),
+  ROTATE_F32_F32(256, rotate(DType.F32)),
+  ROTATE_F32_I8(256, rotate(DType.I8)),
   SAMPLE_F32(
       512,
       "const int* slots, const int* starts, const int* positions, const float* options,"
@@ -53,6 +89,7 @@ enum CudaKernel {
     WRITES_F32("float*"),
     READS_I32("const int*"),
     WRITES_I32("int*"),
+    READS_I8("const signed char*"),
     WRITES_I8("signed char*"),
     INT("int"),
     FLOAT("float");
@@ -77,12 +114,13 @@ enum CudaKernel {
       return switch (this) {
         case READS_F32, WRITES_F32 -> dtype == DType.F32;
         case READS_I32, WRITES_I32 -> dtype == DType.I32;
-        case WRITES_I8 -> dtype == DType.I8;
+        case READS_I8, WRITES_I8 -> dtype == DType.I8;
         case INT, FLOAT -> false;
       };
     }
   }
 
+  private final String file;
   private final int threads;
   private final String signature;
 
@@ -90,6 +128,11 @@ enum CudaKernel {
   private final List<Parameter> parameters;
 
   CudaKernel(int threads, String signature) {
+    this("", threads, signature);
+  }
+
+  CudaKernel(String file, int threads, String signature) {
+    this.file = file;
     this.threads = threads;
     this.signature = signature;
     parameters =
@@ -104,9 +147,9 @@ enum CudaKernel {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** The operation, which names the file. */
-  String operation() {
-    return entry().substring(0, entry().indexOf('_'));
+  /** The name of its {@code .cu} file and fatbin. */
+  String file() {
+    return file.isEmpty() ? entry().substring(0, entry().indexOf('_')) : file;
   }
 
   /** Threads of a block. */
@@ -124,11 +167,61 @@ enum CudaKernel {
     return parameters;
   }
 
-  private static String scan(String dims) {
+  /** What is read with {@code Values} in {@code codes.cuh}. */
+  private static String values(String name, DType dtype) {
+    return dtype == DType.I8
+        ? "const signed char* NAME, int NAME_stride, const float* NAME_scale, int NAME_scale_step"
+            .replace("NAME", name)
+        : "const float* NAME, int NAME_stride".replace("NAME", name);
+  }
+
+  /** What is written with {@code Results} in {@code codes.cuh}. */
+  private static String results(DType dtype) {
+    return dtype == DType.I8
+        ? "signed char* out, int out_stride, const float* out_scale, int out_scale_step"
+        : "float* out, int out_stride";
+  }
+
+  private static String norm(DType out) {
+    return "const float* x, int x_stride, float* residual, int residual_stride,"
+        + " const float* weight, "
+        + results(out)
+        + ", int model_dim, float epsilon";
+  }
+
+  private static String linearOfCodes(DType out) {
+    return "const signed char* weight, const float* row_scales, const signed char* x,"
+        + " int x_stride, const float* x_scale, "
+        + results(out)
+        + ", int n, int in, int out_dim";
+  }
+
+  private static String gate(DType z, DType out) {
+    return values("y", DType.F32) + ", " + values("z", z) + ", " + results(out) + ", int inner_dim";
+  }
+
+  private static String gateNorm(DType z, DType out) {
+    return values("y", DType.F32)
+        + ", "
+        + values("z", z)
+        + ", const float* weight, "
+        + results(out)
+        + ", int width, float epsilon";
+  }
+
+  private static String rotate(DType out) {
+    return values("x", DType.F32)
+        + ", "
+        + results(out)
+        + ", int inner_dim, int base, int width, float scale";
+  }
+
+  private static String scan(DType x, DType dt, String dims) {
     return "const int* slots, const int* starts, const int* positions, const float* a,"
-        + " const float* dt_bias, const float* skip, const float* x, int x_stride,"
-        + " const float* dt, int dt_stride, const float* b, int b_stride, const float* c,"
-        + " int c_stride, float* state, int state_stride, float* out, int out_stride, "
+        + " const float* dt_bias, const float* skip, "
+        + String.join(", ", values("x", x), values("dt", dt), values("b", x), values("c", x))
+        + ", float* state, int state_stride, int rounding, const float* state_scale,"
+        + " float* out, int out_stride, "
         + dims
         + ", float dt_min, float dt_max";
   }

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import jcuda.Pointer;
 import quamba.kernels.Batch;
+import quamba.kernels.DType;
 import quamba.kernels.Tensor;
 import quamba.kernels.cuda.CudaKernel.Parameter;
 
@@ -48,10 +49,10 @@ final class CudaLaunch {
     return this;
   }
 
-  /** The address of a tensor that is dense or packed. */
+  /** The address of a tensor that is dense. */
   CudaLaunch dense(Tensor tensor) {
     CudaTensor elements = (CudaTensor) tensor;
-    if (!elements.isPacked() && !elements.isDense()) {
+    if (!elements.isDense()) {
       throw new IllegalArgumentException(
           "%s: argument %d must be dense, found a view %s"
               .formatted(kernel.entry(), count, tensor.shape()));
@@ -63,6 +64,22 @@ final class CudaLaunch {
   CudaLaunch strided(Tensor tensor) {
     CudaTensor elements = (CudaTensor) tensor;
     return address(elements).number(elements.stride());
+  }
+
+  /** As {@link #strided}, and behind it of codes the address of their scales and these' step. */
+  CudaLaunch values(Tensor tensor) {
+    strided(tensor);
+    if (tensor.dtype() == DType.I8) {
+      dense(tensor.scale()).number(((CudaTensor) tensor).isScaledByColumn() ? 1 : 0);
+    }
+    return this;
+  }
+
+  /** No address, of an argument that the kernel will not read. */
+  CudaLaunch nothing() {
+    require(next() == Parameter.READS_F32);
+    arguments.putLong(count++ * Long.BYTES, 0);
+    return this;
   }
 
   /** The addresses of a batch's slots, starts and positions. */
@@ -105,6 +122,19 @@ final class CudaLaunch {
             pointers[count],
             null),
         kernel.entry());
+  }
+
+  /** How many pieces cover the whole. */
+  static int pieces(int whole, int piece) {
+    return (whole + piece - 1) / piece;
+  }
+
+  /** There is no kernel for more. */
+  static void requireAtMost(String what, int found, int most) {
+    if (found > most) {
+      throw new IllegalArgumentException(
+          "%s: the cuda backend has kernels up to %d, found %d".formatted(what, most, found));
+    }
   }
 
   private CudaLaunch address(CudaTensor tensor) {

@@ -26,7 +26,7 @@ final class CudaModules implements AutoCloseable {
    */
   CudaModules() {
     for (CudaKernel kernel : CudaKernel.values()) {
-      CUmodule module = modules.computeIfAbsent(kernel.operation(), CudaModules::load);
+      CUmodule module = modules.computeIfAbsent(kernel.file(), CudaModules::load);
       CUfunction function = new CUfunction();
       CudaFaults.checkOpening(
           cuModuleGetFunction(function, module, kernel.entry()), "entry point " + kernel.entry());

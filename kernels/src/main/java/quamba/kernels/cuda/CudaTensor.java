@@ -1,42 +1,33 @@
 package quamba.kernels.cuda;
 
+import java.util.List;
 import quamba.kernels.DType;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
 /**
  * Elements in device memory, or a view of a part of them. Entries of the outermost dimension lie
- * {@code stride} elements apart, what is within an entry lies dense; a packed matrix has the order
- * of {@link CudaPacking} and no views.
+ * {@code stride} elements apart, what is within an entry lies dense.
  */
 final class CudaTensor implements Tensor {
-  private enum Order {
-    ROWS,
-    PACKED
-  }
-
   private final DType dtype;
   private final Shape shape;
   private final CudaAddress address;
   private final int stride;
-  private final Order order;
+  private final List<CudaTensor> scales; // one of shape (1) or (columns), or none
 
-  private CudaTensor(DType dtype, Shape shape, CudaAddress address, int stride, Order order) {
+  private CudaTensor(
+      DType dtype, Shape shape, CudaAddress address, int stride, List<CudaTensor> scales) {
     this.dtype = dtype;
     this.shape = shape;
     this.address = address;
     this.stride = stride;
-    this.order = order;
+    this.scales = scales;
   }
 
   /** A dense tensor at this address. */
   static CudaTensor dense(DType dtype, Shape shape, CudaAddress address) {
-    return new CudaTensor(dtype, shape, address, Math.toIntExact(width(shape)), Order.ROWS);
-  }
-
-  /** A packed matrix at this address. */
-  static CudaTensor packed(DType dtype, Shape shape, CudaAddress address) {
-    return new CudaTensor(dtype, shape, address, 0, Order.PACKED);
+    return new CudaTensor(dtype, shape, address, Math.toIntExact(width(shape)), List.of());
   }
 
   @Override
@@ -57,11 +48,6 @@ final class CudaTensor implements Tensor {
   /** Elements from one outermost entry to the next. */
   int stride() {
     return stride;
-  }
-
-  /** Whether this is a packed matrix. */
-  boolean isPacked() {
-    return order == Order.PACKED;
   }
 
   /** Whether entries follow each other without a gap. */
@@ -86,7 +72,6 @@ final class CudaTensor implements Tensor {
 
   @Override
   public CudaTensor rows(int first, int count) {
-    requireRows();
     if (first < 0 || count < 0 || shape.rank() == 0 || count > shape.dim(0) - first) {
       throw new IndexOutOfBoundsException(
           "rows %d to %d of %s".formatted(first, (long) first + count, shape));
@@ -96,39 +81,44 @@ final class CudaTensor implements Tensor {
       dims[axis] = shape.dim(axis);
     }
     dims[0] = count;
-    return new CudaTensor(dtype, Shape.of(dims), entry(first), stride, order);
+    return new CudaTensor(dtype, Shape.of(dims), entry(first), stride, scales);
   }
 
   @Override
   public CudaTensor columns(int first, int count) {
-    requireRows();
     if (shape.rank() != 2 || first < 0 || count < 0 || count > shape.dim(1) - first) {
       throw new IndexOutOfBoundsException(
           "columns %d to %d of %s".formatted(first, (long) first + count, shape));
     }
     CudaAddress column = address.plus((long) first * dtype.bytes());
-    return new CudaTensor(dtype, Shape.of(shape.dim(0), count), column, stride, order);
+    List<CudaTensor> own = isScaledByColumn() ? List.of(scale().rows(first, count)) : scales;
+    return new CudaTensor(dtype, Shape.of(shape.dim(0), count), column, stride, own);
   }
 
-  /**
-   * {@inheritDoc}
-   *
-   * @throws UnsupportedOperationException always: this backend computes in f32
-   */
   @Override
   public CudaTensor scaled(Tensor scale) {
-    throw new UnsupportedOperationException("the cuda backend computes in f32, without codes");
+    Shape extents = scale.shape();
+    boolean matrix = dtype == DType.I8 && shape.rank() == 2;
+    boolean vector = scale.dtype() == DType.F32 && extents.rank() == 1;
+    if (!matrix || !vector || (extents.dim(0) != 1 && extents.dim(0) != shape.dim(1))) {
+      throw new IllegalArgumentException(
+          "scaled: expected an I8 matrix and F32 scales, 1 or one a column, found %s %s and %s %s"
+              .formatted(dtype, shape, scale.dtype(), extents));
+    }
+    return new CudaTensor(dtype, shape, address, stride, List.of((CudaTensor) scale));
   }
 
   @Override
   public CudaTensor scale() {
-    throw new IllegalStateException("the tensor has no scale");
+    if (scales.isEmpty()) {
+      throw new IllegalStateException("the tensor has no scale");
+    }
+    return scales.get(0);
   }
 
-  private void requireRows() {
-    if (isPacked()) {
-      throw new UnsupportedOperationException("a packed matrix has no views");
-    }
+  /** Whether each column has a scale of its own, rather than one for all. */
+  boolean isScaledByColumn() {
+    return !scales.isEmpty() && scale().shape().dim(0) != 1;
   }
 
   /** Elements of one outermost entry. */

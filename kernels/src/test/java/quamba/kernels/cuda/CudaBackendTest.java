@@ -2,10 +2,14 @@ package quamba.kernels.cuda;
 
 import quamba.kernels.Backend;
 import quamba.kernels.BackendContract;
+import quamba.kernels.CodesContract;
+import quamba.kernels.RoundingContract;
+import quamba.kernels.StateContract;
 
-/** The contract on the first device. */
+/** The contracts on the first device. */
 @NeedsCuda
-final class CudaBackendTest extends BackendContract {
+final class CudaBackendTest extends BackendContract
+    implements CodesContract, RoundingContract, StateContract {
   @Override
   protected Backend open() {
     return CudaBackend.open(0);

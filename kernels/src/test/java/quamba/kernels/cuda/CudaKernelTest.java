@@ -13,6 +13,10 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import quamba.kernels.Hadamard;
+import quamba.kernels.ScanState;
 
 /** Holds the table of entry points against the text of the .cu files. */
 final class CudaKernelTest {
@@ -30,8 +34,7 @@ final class CudaKernelTest {
     Map<String, Entry> expected = new TreeMap<>();
     for (CudaKernel kernel : CudaKernel.values()) {
       expected.put(
-          kernel.entry(),
-          new Entry(kernel.operation() + ".cu", kernel.threads(), kernel.signature()));
+          kernel.entry(), new Entry(kernel.file() + ".cu", kernel.threads(), kernel.signature()));
     }
     Map<String, Entry> found = new TreeMap<>();
     for (String file : files()) {
@@ -70,14 +73,48 @@ final class CudaKernelTest {
   @Test
   void sharedNumbersAgree() throws IOException {
     assertNumber(CudaPacking.PANEL, "device.cuh", "PANEL");
-    assertNumber(CudaPacking.GROUP, "device.cuh", "GROUP");
-    assertNumber(CudaBackend.LINEAR_ROWS, "linear.cu", "LINEAR_ROWS");
+    assertNumber(CudaPacking.GROUP_BYTES, "device.cuh", "GROUP_BYTES");
+    assertNumber(CudaLinear.LINEAR_ROWS, "linear.cu", "LINEAR_ROWS");
+    assertNumber(CudaLinear.LINEAR_FEW_ROWS, "linear_codes.cu", "LINEAR_FEW_ROWS");
+    assertNumber(CudaLinear.LINEAR_CODES_ROWS, "linear_codes.cu", "LINEAR_CODES_ROWS");
     assertNumber(CudaBackend.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
-    assertNumber(CudaBackend.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
-    assertNumber(CudaBackend.HEADS_STATES, "scan.cu", "HEADS_STATES");
-    assertNumber(CudaBackend.HEADS_WIDE_STATES, "scan.cu", "HEADS_WIDE_STATES");
-    assertNumber(CudaBackend.CHANNELS_STATES, "scan.cu", "CHANNELS_STATES");
-    assertNumber(CudaBackend.CHANNELS_WIDE_STATES, "scan.cu", "CHANNELS_WIDE_STATES");
+    assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
+    assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
+    assertNumber(CudaScan.HEADS_STATES, "scan.cu", "HEADS_STATES");
+    assertNumber(CudaScan.HEADS_WIDE_STATES, "scan.cu", "HEADS_WIDE_STATES");
+    assertNumber(CudaScan.CHANNELS_STATES, "scan_channels.cu", "CHANNELS_STATES");
+    assertNumber(CudaScan.CHANNELS_WIDE_STATES, "scan_channels.cu", "CHANNELS_WIDE_STATES");
+    assertNumber(ScanState.INTERVAL, "scan.cuh", "INTERVAL");
+    assertNumber(CudaState.ROUND_NEVER, "scan.cuh", "ROUND_NEVER");
+    assertNumber(CudaState.ROUND_HALF, "scan.cuh", "ROUND_HALF");
+    assertNumber(CudaState.ROUND_ROW_SCALED, "scan.cuh", "ROUND_ROW_SCALED");
+    assertNumber(CudaState.ROUND_STATIC_SCALED, "scan.cuh", "ROUND_STATIC_SCALED");
+  }
+
+  /** The tables of rotate.cu, bit by bit, against what Hadamard does to unit vectors. */
+  @ParameterizedTest
+  @ValueSource(ints = {12, 20, 28})
+  void tablesOfRotateAreThoseOfHadamard(int order) throws IOException {
+    String text = Files.readString(SOURCES.resolve("rotate.cu"));
+    Matcher table =
+        Pattern.compile("H%d\\[%d\\] = \\{([^}]*)\\};".formatted(order, order)).matcher(text);
+    assertTrue(table.find(), "table of order " + order);
+    List<Integer> rows =
+        Pattern.compile("0x\\w+")
+            .matcher(table.group(1))
+            .results()
+            .map(row -> Integer.decode(row.group()))
+            .toList();
+    assertEquals(order, rows.size());
+    for (int column = 0; column < order; column++) {
+      double[] x = new double[order];
+      x[column] = 1;
+      Hadamard.of(order).apply(x, 0);
+      for (int row = 0; row < order; row++) {
+        boolean positive = (rows.get(row) >> column & 1) == 1;
+        assertEquals(x[row] > 0, positive, "row " + row + ", column " + column);
+      }
+    }
   }
 
   private static void assertNumber(int java, String file, String name) throws IOException {
