@@ -99,7 +99,8 @@ final class EvaluateCommand implements Callable<Integer> {
         for (Weights.Origin origin : origins) {
           weights.add(config.execution().weights().send(origin, session.context()));
         }
-        EvaluationTask task = new EvaluationTask(
+        EvaluationTask task =
+            new EvaluationTask(
                 weights, config.execution().device(), config.execution().state(), vocab);
         return new Evaluation(session.context(), task).of(subjects);
       } finally {

@@ -74,7 +74,8 @@ final class EvaluateFlags {
       names = "--state",
       paramLabel = "FORMAT",
       defaultValue = "f32",
-      description = "of the model's recurrent state: f32, f16, i8, i8-static; default: ${DEFAULT-VALUE}")
+      description =
+          "of the model's recurrent state: f32, f16, i8, i8-static; default: ${DEFAULT-VALUE}")
   private String state;
 
   @Option(
@@ -96,10 +97,7 @@ final class EvaluateFlags {
         Optional.ofNullable(reference),
         new EvaluateConfig.Subjects(List.copyOf(texts), tasks(), window, most),
         new JobConfig.Execution(
-            device,
-            OptionalInt.empty(),
-            StateFormat.parse("--state", state),
-            Delivery.of(weights)),
+            device, OptionalInt.empty(), StateFormat.parse("--state", state), Delivery.of(weights)),
         new EvaluateConfig.Verdict(Optional.ofNullable(json), Gate.parse(gate)));
   }
 

@@ -163,8 +163,7 @@ public record JobConfig(
    * @param slots sequences under way at once in an executor, empty for the device's usual
    * @param state format of what a sequence carries from token to token
    */
-  public record Execution(
-      String device, OptionalInt slots, StateFormat state, Delivery weights) {
+  public record Execution(String device, OptionalInt slots, StateFormat state, Delivery weights) {
     private static final int CPU_SLOTS = 16;
     private static final int CUDA_SLOTS = 256;
 

@@ -6,7 +6,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HexFormat;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -21,7 +20,6 @@ import quamba.udf.Weights;
 import quamba.udf.calibration.Comparison;
 import quamba.udf.checkpoint.NewFolder;
 import quamba.udf.model.ModelBytes;
-import quamba.udf.recipe.LayerReport;
 import quamba.udf.recipe.Quantized;
 import quamba.udf.recipe.Quantizer;
 import quamba.udf.recipe.Recipe;
@@ -66,7 +64,13 @@ final class QuantizeCommand implements Callable<Integer> {
         quantized.write(config.output(), origin.tokenizer());
         saved.delete();
         phases.end("write");
-        report(origin, quantized, comparison);
+        new QuantizeReport(
+                quantized.layers(),
+                ModelBytes.of(origin.checkpoint()),
+                ModelBytes.of(quantized.model()),
+                comparison)
+            .lines()
+            .forEach(this::print);
         print("seconds: " + phases);
         print("output: " + config.output());
       }
@@ -88,8 +92,7 @@ final class QuantizeCommand implements Callable<Integer> {
             .map(Arrays::toString)
             .collect(Collectors.joining());
     return HexFormat.of()
-        .formatHex(
-            Sha256.of(origin.id(), config.recipe().identity(), samples, "" + config.seed()));
+        .formatHex(Sha256.of(origin.id(), config.recipe().identity(), samples, "" + config.seed()));
   }
 
   private static CalibrationTexts.Ids ids(
@@ -110,29 +113,6 @@ final class QuantizeCommand implements Callable<Integer> {
         ids.heldOut(),
         spark.defaultParallelism(),
         new CalibratePartition.Work("cpu", threads, config.samples().tokens()));
-  }
-
-  private void report(Weights.Origin origin, Quantized quantized, Comparison comparison) {
-    for (LayerReport layer : quantized.layers()) {
-      print(layer.toString());
-    }
-    ModelBytes before = ModelBytes.of(origin.checkpoint());
-    ModelBytes after = ModelBytes.of(quantized.model());
-    print(
-        String.format(
-            Locale.ROOT,
-            "tensors: %,d bytes in fp16 before, %,d after, %.1f%% of what these weights, with a"
-                + " head of their own, take in fp16",
-            before.asHalves(),
-            after.stored(),
-            100 * after.share()));
-    print(
-        String.format(
-            Locale.ROOT,
-            "held-out texts: perplexity %.4f before, %.4f after; divergence %.5f a token",
-            comparison.referencePerplexity(),
-            comparison.perplexity(),
-            comparison.divergencePerToken()));
   }
 
   private void progress(String line) {

@@ -84,9 +84,7 @@ final class QuantizeFlags {
       description = "one scale for all of B, and of C; default: for each state group")
   private boolean withoutStateGroups;
 
-  @Option(
-      names = "--static-state",
-      description = "scales for --state i8-static; default: none")
+  @Option(names = "--static-state", description = "scales for --state i8-static; default: none")
   private boolean staticState;
 
   @Option(

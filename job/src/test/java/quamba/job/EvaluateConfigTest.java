@@ -38,7 +38,17 @@ class EvaluateConfigTest {
       expected.put(none, "none");
     }
     expected.putAll(
-        Map.of("--window", "1024", "--device", "cpu", "--gate", "", "--state", "f32", "--weights", "broadcast"));
+        Map.of(
+            "--window",
+            "1024",
+            "--device",
+            "cpu",
+            "--gate",
+            "",
+            "--state",
+            "f32",
+            "--weights",
+            "broadcast"));
     Map<String, String> found = new TreeMap<>();
     CommandLine evaluate = Main.commandLine().getSubcommands().get("evaluate");
     evaluate
@@ -95,7 +105,8 @@ class EvaluateConfigTest {
         config.subjects());
     assertEquals(List.of("piqa", "lambada"), List.copyOf(config.subjects().tasks().keySet()));
     assertEquals(
-        new JobConfig.Execution("cuda", OptionalInt.empty(), StateFormat.I8_STATIC, Delivery.PATH), config.execution());
+        new JobConfig.Execution("cuda", OptionalInt.empty(), StateFormat.I8_STATIC, Delivery.PATH),
+        config.execution());
     assertEquals(Path.of("found.json"), config.verdict().json().orElseThrow());
     assertEquals(6, config.verdict().gate().clauses().size());
   }

@@ -142,7 +142,8 @@ class JobConfigTest {
     assertEquals(List.of("a", "@b"), config.defaults().limits().stop());
     assertEquals(9, config.defaults().maxPromptTokens());
     assertEquals(
-        new JobConfig.Execution("cuda", OptionalInt.of(5), StateFormat.I8, Delivery.PATH), config.execution());
+        new JobConfig.Execution("cuda", OptionalInt.of(5), StateFormat.I8, Delivery.PATH),
+        config.execution());
   }
 
   @Test

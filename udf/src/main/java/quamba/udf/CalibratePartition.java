@@ -56,7 +56,9 @@ public final class CalibratePartition implements Calibration, AutoCloseable {
   @Override
   public Ranges ranges(TensorSource model, Set<Tap> taps) {
     try (Shipped shipped = Shipped.send(model, spark)) {
-      return samples.mapPartitions(new RangesOf(shipped, work, Set.copyOf(taps))).treeReduce(Ranges::add);
+      return samples
+          .mapPartitions(new RangesOf(shipped, work, Set.copyOf(taps)))
+          .treeReduce(Ranges::add);
     }
   }
 

@@ -30,8 +30,7 @@ record OpenEvaluator(Evaluator evaluator, BufferAllocator memory) implements Exe
   private static OpenEvaluator open(
       EvaluationTask task, String device, int threads, BufferAllocator memory) {
     Capacity capacity = Evaluator.capacity(task.vocab());
-    Capacity rounded =
-        new Capacity(capacity.slots(), capacity.tokensPerStep(), task.state());
+    Capacity rounded = new Capacity(capacity.slots(), capacity.tokensPerStep(), task.state());
     MambaModel model = task.model().load(device, threads, rounded, task.vocab());
     try {
       Optional<MambaModel> reference =

@@ -49,7 +49,8 @@ record OpenModel(Engine engine, Tokenizer tokenizer, OptionalInt endOfText, Buff
     Tokenizer tokenizer = weights.openTokenizer();
     try {
       int stepTokens = device.equals("cpu") ? CPU_STEP_TOKENS : GPU_STEP_TOKENS;
-      Capacity capacity = new Capacity(
+      Capacity capacity =
+          new Capacity(
               placement.slots(), Math.max(placement.slots(), stepTokens), placement.state());
       MambaModel model = weights.load(device, threads, capacity, tokenizer.vocabulary());
       OptionalInt configured = model.config().endOfText();

@@ -105,8 +105,8 @@ final class StaticScales {
   }
 
   /**
-   * Moves the scales of one group by {@code slope / curvature}, those of half the loss's derivatives
-   * by them; a scale that would become 0 stays.
+   * Moves the scales of one group by {@code slope / curvature}, those of half the loss's
+   * derivatives by them; a scale that would become 0 stays.
    */
   void refit(int index, float[] slopes, float[] curvatures) {
     for (int lane = 0; lane < LANES; lane++) {

@@ -118,8 +118,7 @@ final class ActivationScales {
     }
     Scan.Dims dims = config.mixer().dims();
     int columns = dims.groups() * dims.stateDim();
-    return grouped(
-        layer, tap, IntStream.range(0, columns).map(i -> i / dims.stateDim()).toArray());
+    return grouped(layer, tap, IntStream.range(0, columns).map(i -> i / dims.stateDim()).toArray());
   }
 
   private float[] own(int layer, Tap tap) {

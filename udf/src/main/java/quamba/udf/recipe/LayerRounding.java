@@ -65,20 +65,21 @@ final class LayerRounding {
    */
   LayerReport embedding() {
     String name = FloatWeights.EMBEDDING;
+    String part = "embedding";
     TableFormat format = recipe.embedding();
     if (format == TableFormat.F16) {
       putHalves(name);
-      return LayerReport.of(name, 0);
+      return LayerReport.of(part, 0);
     }
     WeightFormat codes = format == TableFormat.I8 ? WeightFormat.INT8 : WeightFormat.INT4;
     if (!recipe.uses(Technique.GPTQ)) {
-      return LayerReport.of(name, put(name, rounding.alone(matrix(name), codes)));
+      return LayerReport.of(part, put(name, rounding.alone(matrix(name), codes)));
     }
     Matrix first = matrix("backbone.layers.0.mixer.in_proj.weight");
     Hessian sensitivity = new Hessian(first.in());
     sensitivity.add(first.values(), first.out(), means.threads());
     return LayerReport.of(
-        name, put(name, rounding.forInputs(name, matrix(name), codes, sensitivity.matrix())));
+        part, put(name, rounding.forInputs(name, matrix(name), codes, sensitivity.matrix())));
   }
 
   /**
@@ -111,9 +112,10 @@ final class LayerRounding {
   /** Rounds the head, whose input is seen as that of a layer behind the last. */
   LayerReport head() {
     String name = FloatWeights.HEAD;
+    String part = "lm_head";
     if (recipe.head() == TableFormat.F16) {
       putHalves(name);
-      return LayerReport.of(name, 0);
+      return LayerReport.of(part, 0);
     }
     int behind = config.layers();
     Tap tap = Tap.IN_PROJ_INPUT;
@@ -126,7 +128,7 @@ final class LayerRounding {
           QuantizedNames.HEAD_INPUT_SCALE, HostTensor.of(Shape.of(1), scales.shared(behind, tap)));
       saturated = scales.saturated(behind, tap);
     }
-    return new LayerReport(name, Map.of(name, error), saturated);
+    return new LayerReport(part, Map.of(part, error), saturated);
   }
 
   private boolean codes() {

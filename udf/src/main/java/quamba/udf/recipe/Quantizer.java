@@ -150,8 +150,7 @@ public final class Quantizer {
     Quantized quantize() {
       Ranges ranges = calibration.ranges(draft, measured());
       progress.accept("activations are measured");
-      LayerRounding rounding =
-          new LayerRounding(config, recipe, calibration, means, draft, ranges);
+      LayerRounding rounding = new LayerRounding(config, recipe, calibration, means, draft, ranges);
       step("embedding", rounding::embedding);
       for (int layer = 0; layer < config.layers(); layer++) {
         int at = layer;

@@ -57,8 +57,7 @@ public record Recipe(
   /** All that it says, in the same words for the same recipe. */
   public String identity() {
     return "%s, embedding %s, head %s, %s, budget %s"
-        .formatted(
-            scheme, embedding, head, techniques.stream().sorted().toList(), budget);
+        .formatted(scheme, embedding, head, techniques.stream().sorted().toList(), budget);
   }
 
   boolean uses(Technique technique) {

@@ -101,10 +101,14 @@ public interface SavedSteps {
       try {
         Map<String, String> metadata =
             Map.of(
-                IDENTITY, identity,
-                "part", report.part(),
-                "errors", JSON.writeValueAsString(report.errors()),
-                "saturated", Double.toString(report.saturated()));
+                IDENTITY,
+                identity,
+                "part",
+                report.part(),
+                "errors",
+                JSON.writeValueAsString(report.errors()),
+                "saturated",
+                Double.toString(report.saturated()));
         SafetensorsWriter.writeAll(unfinished, metadata, new TreeMap<>(tensors));
         Files.move(unfinished, file(step), StandardCopyOption.ATOMIC_MOVE);
       } catch (IOException e) {

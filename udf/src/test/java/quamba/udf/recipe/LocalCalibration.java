@@ -26,8 +26,7 @@ record LocalCalibration(List<int[]> samples, List<int[]> heldOut, int threads)
 
   @Override
   public Ranges ranges(TensorSource model, Set<Tap> taps) {
-    return SampleRun.ranges(
-        model, Backends.open("cpu", threads), longest(), samples, taps);
+    return SampleRun.ranges(model, Backends.open("cpu", threads), longest(), samples, taps);
   }
 
   @Override
