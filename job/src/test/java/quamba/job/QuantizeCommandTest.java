@@ -97,6 +97,31 @@ class QuantizeCommandTest {
             "--max-tokens=8");
     assertEquals(Main.OK, generated.exitCode(), generated.err());
     assertTrue(generated.out().contains("8 generated"), generated.out());
+    assertTrue(generated.out().contains("of these weights in fp16"), generated.out());
+    JobRun rounded =
+        JobRun.of(
+            "generate",
+            "--model=" + folder.resolve("out"),
+            "--input=" + prompts,
+            "--output=" + folder.resolve("generated-i8"),
+            "--prompt-column=prompt",
+            "--state=i8",
+            "--max-tokens=8");
+    assertEquals(Main.OK, rounded.exitCode(), rounded.err());
+    JobRun withoutScales =
+        JobRun.of(
+            "generate",
+            "--model=" + folder.resolve("out"),
+            "--input=" + prompts,
+            "--output=" + folder.resolve("generated-static"),
+            "--prompt-column=prompt",
+            "--state=i8-static",
+            "--max-tokens=8");
+    assertTrue(withoutScales.exitCode() != Main.OK);
+    assertTrue(withoutScales.err().contains("state_scale"), withoutScales.err());
+    try (Stream<Path> left = Files.list(folder)) {
+      assertTrue(left.noneMatch(it -> it.toString().contains("unfinished")), "layers are deleted");
+    }
     JobRun again = quantize(jsonLines(), "--scheme=w4a8");
     assertEquals(Main.REFUSED, again.exitCode());
     assertTrue(again.err().contains("expected an empty folder"), again.err());

@@ -2,6 +2,8 @@ package quamba.udf.calibration;
 
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import quamba.kernels.Backend;
 import quamba.udf.checkpoint.TensorSource;
@@ -11,6 +13,7 @@ import quamba.udf.model.MambaModel;
 import quamba.udf.model.ModelConfig;
 import quamba.udf.model.ModelLoader;
 import quamba.udf.model.QuantizedNames.Tap;
+import quamba.udf.model.StateFormat;
 import quamba.udf.model.Step;
 
 /** A model that is opened to run whole samples, one at a time. */
@@ -33,8 +36,14 @@ public final class SampleRun implements AutoCloseable {
    * @param mostTokens of a sample
    */
   public static SampleRun open(TensorSource source, Backend backend, int mostTokens) {
+    return open(source, backend, mostTokens, StateFormat.F32);
+  }
+
+  /** As {@link #open(TensorSource, Backend, int)}, with states in another format. */
+  public static SampleRun open(
+      TensorSource source, Backend backend, int mostTokens, StateFormat state) {
     int vocabulary = ModelConfig.parse(source.config()).vocabulary().size();
-    Capacity capacity = new Capacity(LOGITS, Math.max(LOGITS, mostTokens));
+    Capacity capacity = new Capacity(LOGITS, Math.max(LOGITS, mostTokens), state);
     return new SampleRun(
         ModelLoader.open(source, backend, capacity, vocabulary),
         Step.allocate(LOGITS, capacity.tokensPerStep()));
@@ -83,6 +92,12 @@ public final class SampleRun implements AutoCloseable {
 
   /** Compares the model with {@code reference} on one sample of two tokens or more. */
   public static Comparison compare(SampleRun reference, SampleRun run, int[] sample) {
+    return compareAll(reference, List.of(run), sample).get(0);
+  }
+
+  /** Compares several models with {@code reference}, which runs once. */
+  public static List<Comparison> compareAll(
+      SampleRun reference, List<SampleRun> runs, int[] sample) {
     int width = reference.model.vocab();
     float[] expected = new float[(sample.length - 1) * width];
     reference.logits(
@@ -92,9 +107,14 @@ public final class SampleRun implements AutoCloseable {
             logits.get(i * reference.model.logitsWidth(), expected, (first + i) * width, width);
           }
         });
-    Sums sums = new Sums(expected, sample, width);
-    run.logits(sample, (first, count, logits) -> sums.add(first, count, logits, run));
-    return new Comparison(sample.length - 1, sums.referenceLoss, sums.loss, sums.divergence);
+    List<Comparison> comparisons = new ArrayList<>();
+    for (SampleRun run : runs) {
+      Sums sums = new Sums(expected, sample, width);
+      run.logits(sample, (first, count, logits) -> sums.add(first, count, logits, run));
+      comparisons.add(
+          new Comparison(sample.length - 1, sums.referenceLoss, sums.loss, sums.divergence));
+    }
+    return comparisons;
   }
 
   private void forward(int[] sample) {

@@ -10,12 +10,16 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.zip.GZIPInputStream;
 import quamba.udf.calibration.Comparison;
 import quamba.udf.checkpoint.Checkpoint;
+import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.model.ModelBytes;
 import quamba.udf.quantizer.Scheme;
 import quamba.udf.quantizer.WardClustering;
 import quamba.udf.recipe.Recipe.Technique;
@@ -34,12 +38,14 @@ public final class BenchmarkQuality {
   private static final int SAMPLE = 512;
 
   private final Path shared;
+  private final Path folder;
   private final Checkpoint checkpoint;
   private final Tokenizer tokenizer;
   private final int threads = Runtime.getRuntime().availableProcessors();
 
-  private BenchmarkQuality(Path shared, Checkpoint checkpoint, Tokenizer tokenizer) {
+  private BenchmarkQuality(Path shared, Path folder, Checkpoint checkpoint, Tokenizer tokenizer) {
     this.shared = shared;
+    this.folder = folder;
     this.checkpoint = checkpoint;
     this.tokenizer = tokenizer;
   }
@@ -52,7 +58,8 @@ public final class BenchmarkQuality {
     try (Checkpoint checkpoint = Checkpoint.open(folder);
         Tokenizer tokenizer =
             HuggingFaceTokenizer.open(Files.readAllBytes(folder.resolve("tokenizer.json")))) {
-      BenchmarkQuality benchmark = new BenchmarkQuality(shared, checkpoint, tokenizer);
+      BenchmarkQuality benchmark = new BenchmarkQuality(shared, folder, checkpoint, tokenizer);
+      Map<String, TensorSource> models = new LinkedHashMap<>();
       for (String scheme : args[2].split(",", -1)) {
         Recipe standard = Recipe.standard(Scheme.parse(scheme));
         Recipe recipe =
@@ -62,8 +69,10 @@ public final class BenchmarkQuality {
                 table("head", standard.head()),
                 techniques,
                 0.25);
-        benchmark.run(args[1], recipe, Integer.parseInt(args[3]), Integer.parseInt(args[4]));
+        models.put(
+            scheme, benchmark.quantize(recipe, Integer.parseInt(args[4]), args[1] + "-" + scheme));
       }
+      benchmark.compare(args[1], models, Integer.parseInt(args[3]));
     }
   }
 
@@ -72,33 +81,52 @@ public final class BenchmarkQuality {
     return TableFormat.parse(property, System.getProperty(property, standard.toString()));
   }
 
-  private void run(String model, Recipe recipe, int windows, int count) throws IOException {
+  /** Quantizes; the system property keep names a folder to leave the checkpoint in. */
+  private TensorSource quantize(Recipe recipe, int count, String name) throws IOException {
     long start = System.nanoTime();
-    List<int[]> samples = samples(count);
     Quantized quantized =
         new Quantizer(
                 recipe,
-                new LocalCalibration(samples, windows("books/valid_books.txt.gz", 4), threads),
+                new LocalCalibration(
+                    samples(count), windows("books/valid_books.txt.gz", 4), threads),
                 new Recipe.Means(new WardClustering(), threads),
                 System.err::println)
             .quantize(checkpoint);
-    double quantizing = (System.nanoTime() - start) / 1e9;
+    System.out.printf(
+        Locale.ROOT,
+        "%s %s: %d samples, %.0f s, %.4f of fp16%n",
+        name,
+        recipe.techniques(),
+        count,
+        (System.nanoTime() - start) / 1e9,
+        ModelBytes.of(quantized.model()).share());
+    String keep = System.getProperty("keep");
+    if (keep != null) {
+      quantized.write(Path.of(keep, name), Files.readString(folder.resolve("tokenizer.json")));
+    }
+    return quantized.model();
+  }
+
+  private void compare(String model, Map<String, TensorSource> models, int windows)
+      throws IOException {
     for (String text : List.of("wikitext2/wiki.test.raw.gz", "books/valid_books.txt.gz")) {
-      Comparison found =
-          LocalCalibration.compare(checkpoint, quantized.model(), windows(text, windows), threads);
-      System.out.printf(
-          Locale.ROOT,
-          "%s %s %s %s: KL %.5f, perplexity %.4f -> %.4f, %d windows, %d samples, %.0f s%n",
-          model,
-          recipe.scheme(),
-          recipe.techniques(),
-          text,
-          found.divergencePerToken(),
-          found.referencePerplexity(),
-          found.perplexity(),
-          windows,
-          count,
-          quantizing);
+      List<TensorSource> all = List.copyOf(models.values());
+      List<Comparison> found =
+          LocalCalibration.compareAll(checkpoint, all, windows(text, windows), threads);
+      int at = 0;
+      for (String scheme : models.keySet()) {
+        Comparison one = found.get(at++);
+        System.out.printf(
+            Locale.ROOT,
+            "%s %s %s: KL %.5f, perplexity %.4f -> %.4f, %d windows%n",
+            model,
+            scheme,
+            text,
+            one.divergencePerToken(),
+            one.referencePerplexity(),
+            one.perplexity(),
+            windows);
+      }
     }
   }
 

@@ -11,20 +11,32 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import quamba.kernels.Backend;
 import quamba.kernels.DType;
+import quamba.kernels.QuantizedWeight;
+import quamba.udf.Backends;
 import quamba.udf.SharedFiles;
+import quamba.udf.calibration.Calibration;
 import quamba.udf.calibration.Comparison;
+import quamba.udf.calibration.MomentsBySite;
+import quamba.udf.calibration.Ranges;
+import quamba.udf.calibration.SampleRun;
+import quamba.udf.calibration.Site;
 import quamba.udf.checkpoint.Checkpoint;
 import quamba.udf.checkpoint.TensorSource;
 import quamba.udf.model.ModelConfig;
 import quamba.udf.model.ModelLoader;
+import quamba.udf.model.QuantizedNames;
 import quamba.udf.model.RandomModel;
+import quamba.udf.model.StateFormat;
 import quamba.udf.quantizer.FloatWeights;
 import quamba.udf.quantizer.HadamardFold;
 import quamba.udf.quantizer.Scheme;
@@ -80,7 +92,7 @@ class QuantizerTest {
     assertEquals(scheme.flag(), ModelLoader.check(quantized.model()).quantization().scheme());
     double divergence = divergence(source, quantized.model());
     assertTrue(divergence > 0 && divergence < most, "divergence " + divergence);
-    assertEquals(4, quantized.layers().size());
+    assertEquals(5, quantized.layers().size(), "embedding, three layers, head");
     quantized.write(folder.resolve("out"), "{}");
     try (Checkpoint written = Checkpoint.open(folder.resolve("out"))) {
       assertEquals(quantized.model().names(), written.names());
@@ -98,7 +110,7 @@ class QuantizerTest {
     Recipe recipe = new Recipe(Scheme.W8A8, TableFormat.F16, TableFormat.F16, rest, 0);
     Quantized quantized = quantize(source, recipe, samples(12, 1));
     double divergence = divergence(source, quantized.model());
-    assertTrue(divergence < 0.02, "divergence " + divergence);
+    assertTrue(divergence < 0.03, "divergence " + divergence);
   }
 
   @ParameterizedTest
@@ -132,6 +144,143 @@ class QuantizerTest {
     String said = model.config().replaceAll("\\s", "");
     assertTrue(
         said.contains("\"float_activation_layers\":" + floats.toString().replace(" ", "")), said);
+  }
+
+  /** Of a layer's own input alone the embedding is the whole. */
+  @Test
+  void embeddingsAreRoundedForTheFirstLayer() {
+    TensorSource source = random("Mamba2");
+    double[] errors = new double[2];
+    for (boolean gptq : new boolean[] {false, true}) {
+      Set<Technique> techniques = EnumSet.of(Technique.ROTATION);
+      if (gptq) {
+        techniques.add(Technique.GPTQ);
+      }
+      Recipe recipe = new Recipe(Scheme.W4A16, TableFormat.I4, TableFormat.F16, techniques, 0);
+      TensorSource model = quantize(source, recipe, samples(4, 1)).model();
+      FloatWeights rotated =
+          HadamardFold.of(ModelConfig.parse(source.config())).over(FloatWeights.of(source));
+      errors[gptq ? 1 : 0] = errorInProj(model, rotated);
+    }
+    assertTrue(errors[1] < 0.95 * errors[0], errors[1] + " of " + errors[0]);
+  }
+
+  /** What in_proj makes of the embedding's errors, squared, by a naive loop. */
+  private static double errorInProj(TensorSource model, FloatWeights rotated) {
+    QuantizedWeight table =
+        QuantizedWeight.of(
+            model.tensor(FloatWeights.EMBEDDING),
+            model.tensor(QuantizedNames.scale(FloatWeights.EMBEDDING)));
+    float[] floats = rotated.values(FloatWeights.EMBEDDING);
+    float[] matrix = rotated.values("backbone.layers.0.mixer.in_proj.weight");
+    int width = table.in();
+    double sum = 0;
+    for (int id = 0; id < table.out(); id++) {
+      float[] found = new float[width];
+      table.read(id, found, 0);
+      for (int row = 0; row < matrix.length / width; row++) {
+        double error = 0;
+        for (int i = 0; i < width; i++) {
+          error += (found[i] - floats[id * width + i]) * matrix[row * width + i];
+        }
+        sum += error * error;
+      }
+    }
+    return sum;
+  }
+
+  /** Static scales that calibration found let states be int8 nearly for nothing. */
+  @ParameterizedTest
+  @ValueSource(strings = {"Mamba1", "Mamba2"})
+  void staticStatesFit(String family) {
+    TensorSource source = random(family);
+    Recipe recipe =
+        new Recipe(
+            Scheme.W8A8, TableFormat.F16, TableFormat.F16, EnumSet.allOf(Technique.class), 0);
+    TensorSource model = quantize(source, recipe, samples(12, 1)).model();
+    int[] ids = new Random(6).ints(40, 0, VOCABULARY).toArray();
+    Comparison none = compared(model, model, ids, StateFormat.F32);
+    Comparison rounded = compared(model, model, ids, StateFormat.I8_STATIC);
+    assertEquals(0, none.divergence(), 1e-9);
+    double divergence = rounded.divergencePerToken();
+    assertTrue(divergence > 0 && divergence < 0.01, "divergence " + divergence);
+  }
+
+  private static Comparison compared(
+      TensorSource reference, TensorSource model, int[] ids, StateFormat state) {
+    Backend one = Backends.open("cpu", 1);
+    Backend other = Backends.open("cpu", 1);
+    try (SampleRun expected = SampleRun.open(reference, one, ids.length, StateFormat.F32);
+        SampleRun found = SampleRun.open(model, other, ids.length, state)) {
+      return SampleRun.compare(expected, found, ids);
+    }
+  }
+
+  @Test
+  void interruptedRunsGoOn() {
+    TensorSource source = random("Mamba2");
+    Recipe recipe = Recipe.standard(Scheme.W4A8);
+    TensorSource whole = quantize(source, recipe, samples(4, 1)).model();
+    Path unfinished = folder.resolve("unfinished");
+    SavedSteps saved = SavedSteps.Folder.open(unfinished, "one");
+    List<String> lines = new ArrayList<>();
+    Consumer<String> interrupting =
+        line -> {
+          lines.add(line);
+          if (line.startsWith("layer 1")) {
+            throw new IllegalStateException("interrupted");
+          }
+        };
+    assertThrows(
+        IllegalStateException.class, () -> quantizer(recipe, interrupting).quantize(source, saved));
+    Counting calibration = new Counting(new LocalCalibration(samples(4, 1), samples(3, 2), 1));
+    Quantized rest =
+        new Quantizer(recipe, calibration, means(), line -> {}).quantize(source, saved);
+    assertEquals(2, calibration.moments, "layer 2 and the head were left");
+    assertEquals(5, rest.layers().size());
+    assertEquals(lines.get(lines.size() - 1), rest.layers().get(2).toString());
+    for (String name : whole.names()) {
+      assertEquals(whole.tensor(name).data(), rest.model().tensor(name).data(), name);
+    }
+    Counting anew = new Counting(new LocalCalibration(samples(4, 1), samples(3, 2), 1));
+    new Quantizer(recipe, anew, means(), line -> {})
+        .quantize(source, SavedSteps.Folder.open(unfinished, "another"));
+    assertEquals(4, anew.moments, "what another run saved is not taken over");
+  }
+
+  private static Recipe.Means means() {
+    return new Recipe.Means(new WardClustering(), 2);
+  }
+
+  private static Quantizer quantizer(Recipe recipe, Consumer<String> progress) {
+    return new Quantizer(
+        recipe, new LocalCalibration(samples(4, 1), samples(3, 2), 1), means(), progress);
+  }
+
+  /** Counts how often inputs are run for their moments. */
+  private static final class Counting implements Calibration {
+    private final Calibration calibration;
+    private int moments;
+
+    Counting(Calibration calibration) {
+      this.calibration = calibration;
+    }
+
+    @Override
+    public Ranges ranges(TensorSource model, Set<QuantizedNames.Tap> taps) {
+      return calibration.ranges(model, taps);
+    }
+
+    @Override
+    public MomentsBySite moments(TensorSource model, Map<Site, float[]> most) {
+      moments++;
+      return calibration.moments(model, most);
+    }
+
+    @Override
+    public Comparison compare(TensorSource reference, TensorSource model) {
+      return calibration.compare(reference, model);
+    }
   }
 
   @Test
