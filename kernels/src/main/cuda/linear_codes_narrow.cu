@@ -13,7 +13,7 @@
 // sm_90.
 //
 // The weight is the left operand, converted in registers, once for all rows of x; x is the right one, in shared memory.
-// While a chunk is multiplied the next is converted and later ones are copied. In the end blocks of a panel add their
+// While a chunk is multiplied the next is converted and later ones are copied. At the end blocks of a panel add their
 // sums, which are integers, through shared memory: each does so for its part of the rows.
 #include "int4.cuh"
 #include "linear_out.cuh"
@@ -89,11 +89,12 @@ struct Narrow {
     convert(words[WARP], ratios, a + 8);
   }
 
-  // Multiplies chunk `chunk` of the block's `count`, its operands in `a`, and converts the next one's to `next`.
+  // Multiplies chunk `chunk` of the block's `count`, its operands in `a`, and converts the next one's to `next`, which
+  // the chunk before had.
   __device__ void step(int (&sums)[ROWS / 2], int (&a)[16], int (&next)[16], const char* slots, int chunk, int count,
                        int first, int& stage) const {
     const uint64_t b = descriptor(x_sh + stage * X_BYTES);
-    const int freed = stage;
+    const int freed = stage == 0 ? STAGES - 1 : stage - 1;
     if (++stage == STAGES) stage = 0;
     pin(sums);
     pin(a);
@@ -101,18 +102,17 @@ struct Narrow {
 #pragma unroll
     for (int k = 0; k < 4; k++) Product<ROWS>::add(sums, a + k * 4, b + k * 2, 1);
     end_products();
-    if (chunk + 1 < count) {
-      await_copies<STAGES - 2>();
-      publish_tile();
-      __syncwarp();
-      operands(slots, stage, next);
+    if (chunk + 1 == count) return;
+    await_copies<STAGES - 3>();
+    publish_tile();
+    await_products<1>();
+    pin(next);
+    __syncthreads();  // the next chunk is there, and nobody reads the one before
+    if (chunk > 0) {
+      if (chunk - 1 + STAGES < count) copy(first + chunk - 1 + STAGES, freed);
+      end_copies();
     }
-    await_products<0>();
-    pin(sums);
-    pin(a);
-    __syncthreads();
-    if (chunk + STAGES < count) copy(first + chunk + STAGES, freed);
-    end_copies();
+    operands(slots, stage, next);
   }
 
   static __device__ void run(const unsigned char* weight, const float* row_scale, const signed char* x, int x_stride,
@@ -146,6 +146,14 @@ struct Narrow {
     p.in = in;
     p.tile_exists = tile < tiles;
 
+    // Of the four outputs that this thread will store, and early, as they come from far.
+    constexpr int FOURS = PANEL_OUTS / 4;
+    const int column = panel * PANEL_OUTS + threadIdx.x % FOURS * 4;
+    const float scale = *x_scale;
+    float scales[4];
+#pragma unroll
+    for (int c = 0; c < 4; c++) scales[c] = row_scale[min(column + c, out_dim - 1)];
+
     int sums[ROWS / 2] = {};
     for (int chunk = 0; chunk < STAGES; chunk++) {
       if (chunk < count) p.copy(first + chunk, chunk);
@@ -162,6 +170,11 @@ struct Narrow {
         p.step(sums, a[0], a[1], slots, chunk, count, first, stage);
         if (chunk + 1 < count) p.step(sums, a[1], a[0], slots, chunk + 1, count, first, stage);
       }
+      await_products<0>();
+      pin(a[0]);
+      pin(a[1]);
+      pin(sums);
+      __syncthreads();
     }
 
     // (ROWS, PITCH) sums, where the stages were: every product is done, and so is every copy.
@@ -174,15 +187,12 @@ struct Narrow {
     } else {
       __syncthreads();
     }
-    constexpr int FOURS = PANEL_OUTS / 4;
     const int rows = ROWS / splits;
     const int first_rank = rank_in_cluster() - split;
-    if (exists) {
-      const float scale = *x_scale;
+    if (column < out_dim) {
       for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
         const int row = split * rows + i / FOURS;
-        const int column = panel * PANEL_OUTS + i % FOURS * 4;
-        if (first_row + row >= n || column >= out_dim) continue;
+        if (first_row + row >= n) break;
         const int* sums_sh_rd = sums_sh + row * PITCH + i % FOURS * 4;
         int4 total = *reinterpret_cast<const int4*>(sums_sh_rd);
         for (int other = 1; other < splits; other++) {
@@ -193,7 +203,7 @@ struct Narrow {
         const int all[4] = {total.x, total.y, total.z, total.w};
 #pragma unroll
         for (int c = 0; c < 4; c++) {
-          values[c] = scaled_sum(all[c], row_scale[min(column + c, out_dim - 1)], scale);
+          values[c] = scaled_sum(all[c], scales[c], scale);
         }
         store_four(out, first_row + row, column, out_dim, values);
       }

@@ -8,13 +8,13 @@
 //   x_scale    (1) f32
 //   out        (n, out_dim) f32, or codes with out_scale; any row stride
 //
-// Entry points, at the end: linear_wide256_, linear_wide128_, linear_wide64_i8_i8_f32 and _i8_i8_i8. The number is
-// outputs of a tile: 256 where these fill the device, fewer where they would not. grid: a block a multiprocessor, or
-// ceil(n / TILE_ROWS) * ceil(out_dim / outputs), one a tile, if there are fewer. Dynamic shared memory: 197,632 bytes,
-// 1,024 of them to begin at a multiple of that; none but on sm_90.
+// Entry points, at the end: linear_wide256_, 192_, 128_, 64_i8_i8_f32 and _i8_i8_i8. The number is outputs of a tile:
+// as many as fill the device. grid: a block a multiprocessor, or ceil(n / 128) * ceil(out_dim / outputs), one a tile, if
+// there are fewer. Dynamic shared memory: 197,632 bytes, for 192 outputs 205,824, of which 1,024 to begin at a multiple
+// of that; none but on sm_90.
 //
 // A block goes from tile to tile. On sm_90 its first warpgroup copies: x a piece a thread, as rows lie anywhere, and
-// the weight in bulk, as it is packed for that. The two others multiply, TILE_ROWS / 2 rows each.
+// the weight in bulk, as it is packed for that. The two others multiply, half of the rows each.
 #include "linear_out.cuh"
 #include "matrix.cuh"
 
@@ -28,21 +28,9 @@ constexpr int TILE_ROWS = 128;
 constexpr int GROUP_TILES = 16;   // tiles of rows that are near in time, so that what they read stays in the L2 cache
 constexpr int COPIES_BEHIND = 2;  // stages whose copies are under way when a producer waits for older ones
 
-// Stages of a tile COLUMNS wide, 192 KiB.
+// Stages of a tile COLUMNS wide, 192 or 200 KiB.
 template <int COLUMNS>
-constexpr int STAGES_OF = COLUMNS == 256 ? 4 : COLUMNS == 128 ? 6 : 8;
-
-struct Tile {
-  int row, column;
-};
-
-// The order of tiles: down a group of rows, then on to the next columns.
-inline __device__ Tile tile_at(int index, int tiles_down, int tiles_across, int columns) {
-  const int group = index / (GROUP_TILES * tiles_across);
-  const int down = min(GROUP_TILES, tiles_down - group * GROUP_TILES);
-  const int rest = index - group * GROUP_TILES * tiles_across;
-  return {(group * GROUP_TILES + rest % down) * TILE_ROWS, rest / down * columns};
-}
+constexpr int STAGES_OF = COLUMNS == 256 ? 4 : COLUMNS == 192 ? 5 : COLUMNS == 128 ? 6 : 8;
 
 // A place in the ring of stages.
 template <int STAGES>
@@ -57,32 +45,72 @@ struct Stage {
   }
 };
 
+// The tiles of a block: down a group of rows, then on to the next columns.
+template <int COLUMNS>
+struct Tiles {
+  int down, across, index;
+
+  __device__ Tiles(int n, int out_dim)
+      : down((n + TILE_ROWS - 1) / TILE_ROWS), across((out_dim + COLUMNS - 1) / COLUMNS), index(blockIdx.x) {}
+
+  __device__ bool next(int& row, int& column) {
+    if (index >= down * across) return false;
+    const int group = index / (GROUP_TILES * across);
+    const int group_down = min(GROUP_TILES, down - group * GROUP_TILES);
+    const int rest = index - group * GROUP_TILES * across;
+    row = (group * GROUP_TILES + rest % group_down) * TILE_ROWS;
+    column = rest / group_down * COLUMNS;
+    index += gridDim.x;
+    return true;
+  }
+};
+
+// What the outputs of a tile are multiplied by and divided by, a warpgroup's own.
+template <int COLUMNS>
+struct Scales {
+  float row[COLUMNS];
+  float out[COLUMNS];
+  float inverse[COLUMNS];  // of out
+
+  __device__ void load(const FloatRows&, const float* row_scale, int column, int out_dim) {
+    for (int i = threadIdx.x % WARPGROUP; i < COLUMNS; i += WARPGROUP) {
+      row[i] = column + i < out_dim ? row_scale[column + i] : 0;
+    }
+  }
+
+  __device__ void load(const CodeRows& to, const float* row_scale, int column, int out_dim) {
+    for (int i = threadIdx.x % WARPGROUP; i < COLUMNS; i += WARPGROUP) {
+      const int at = min(column + i, out_dim - 1);
+      row[i] = row_scale[at];
+      out[i] = to.scale[at * to.step];
+      inverse[i] = inverse_of(out[i]);
+    }
+  }
+};
+
 // A warp's part of the sums as f32, two neighbours at a time where they may be stored so.
 template <int COLUMNS>
-__device__ void store(const int (&sums)[COLUMNS / 2], const FloatRows& out, const float* row_scale, float x_scale,
-                      int row, int column, int n, int out_dim) {
+__device__ void store(const int (&sums)[COLUMNS / 2], const FloatRows& out, const Scales<COLUMNS>& scales,
+                      float x_scale, int row, int column, int n, int out_dim) {
   const int lane = threadIdx.x % WARP;
-  const int first = column + lane % 4 * 2;
-  const bool pairs = reinterpret_cast<uintptr_t>(out.at) % sizeof(float2) == 0 && out.stride % 2 == 0;
+  const int place = lane % 4 * 2;
+  const bool pairs = reinterpret_cast<uintptr_t>(out.at) % sizeof(float2) == 0 && out.stride % 2 == 0 &&
+                     column + COLUMNS <= out_dim;
+  float* const to = out.at + static_cast<size_t>(row + lane / 4) * out.stride + column + place;
 #pragma unroll
-  for (int j = 0; j < COLUMNS / 8; j++) {
-    const int c = first + j * 8;
-    if (c >= out_dim) break;
-    const bool both = c + 1 < out_dim;
-    const float scale_0 = row_scale[c];
-    const float scale_1 = both ? row_scale[c + 1] : 0;
+  for (int r = 0; r < 2; r++) {
+    if (row + lane / 4 + r * 8 >= n) continue;
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-      const int at_row = row + lane / 4 + r * 8;
-      if (at_row >= n) continue;
-      float* to = out.at + static_cast<size_t>(at_row) * out.stride + c;
-      const float2 values = {scaled_sum(sums[j * 4 + r * 2], scale_0, x_scale),
-                             scaled_sum(sums[j * 4 + r * 2 + 1], scale_1, x_scale)};
-      if (both && pairs) {
-        *reinterpret_cast<float2*>(to) = values;
+    for (int j = 0; j < COLUMNS / 8; j++) {
+      const float2 scale = *reinterpret_cast<const float2*>(&scales.row[j * 8 + place]);
+      const float2 values = {scaled_sum(sums[j * 4 + r * 2], scale.x, x_scale),
+                             scaled_sum(sums[j * 4 + r * 2 + 1], scale.y, x_scale)};
+      float* at = to + static_cast<size_t>(r * 8) * out.stride + j * 8;
+      if (pairs) {
+        *reinterpret_cast<float2*>(at) = values;
       } else {
-        to[0] = values.x;
-        if (both) to[1] = values.y;
+        if (column + j * 8 + place < out_dim) at[0] = values.x;
+        if (column + j * 8 + place + 1 < out_dim) at[1] = values.y;
       }
     }
   }
@@ -91,52 +119,45 @@ __device__ void store(const int (&sums)[COLUMNS / 2], const FloatRows& out, cons
 // A warp's part of the sums as codes. Of 32 columns a lane has 8 by twos; lanes of four exchange them so that each
 // stores 8 in a row.
 template <int COLUMNS>
-__device__ void store(const int (&sums)[COLUMNS / 2], const CodeRows& out, const float* row_scale, float x_scale,
-                      int row, int column, int n, int out_dim) {
+__device__ void store(const int (&sums)[COLUMNS / 2], const CodeRows& out, const Scales<COLUMNS>& scales,
+                      float x_scale, int row, int column, int n, int out_dim) {
   const int lane = threadIdx.x % WARP;
   const int place = lane % 4;
+  const bool odd = place % 2;
   const bool eights = reinterpret_cast<uintptr_t>(out.at) % sizeof(int2) == 0 && out.stride % sizeof(int2) == 0;
+  for (int r = 0; r < 2; r++) {
+    const int at_row = row + lane / 4 + r * 8;
+    signed char* const to = out.at + static_cast<size_t>(at_row) * out.stride + column + place * 8;
 #pragma unroll
-  for (int j = 0; j < COLUMNS / 8; j += 4) {
-    if (column + j * 8 >= out_dim) break;
-    unsigned codes[2][2] = {};  // of a row, pairs of columns 8 (j + 2 h) ... and 8 (j + 2 h + 1) ...
+    for (int j = 0; j < COLUMNS / 8; j += 4) {
+      unsigned codes[2] = {};  // pairs of columns 8 (j + 2 h) ... and 8 (j + 2 h + 1) ...
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+      for (int i = 0; i < 4; i++) {
 #pragma unroll
-      for (int c = 0; c < 2; c++) {
-        const int at_column = column + (j + i) * 8 + place * 2 + c;
-        if (at_column >= out_dim) continue;
-        const float scale = row_scale[at_column];
-        const float out_scale = out.scale[at_column * out.step];
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-          const int code = code_of(scaled_sum(sums[(j + i) * 4 + r * 2 + c], scale, x_scale), out_scale);
-          codes[r][i / 2] |= (code & 0xffu) << (i % 2 * 16 + c * 8);
+        for (int c = 0; c < 2; c++) {
+          const int k = (j + i) * 8 + place * 2 + c;
+          const int at = (j + i) * 4 + c;
+          const float value = scaled_sum(r == 0 ? sums[at] : sums[at + 2], scales.row[k], x_scale);
+          codes[i / 2] |= (code_of(value, scales.out[k], scales.inverse[k]) & 0xffu) << (i % 2 * 16 + c * 8);
         }
       }
-    }
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
       // Lane p wants pairs of columns 8 (j + p) ... of lanes 0 to 3: first between lanes 2 apart, then neighbours.
-      const unsigned away = __shfl_xor_sync(ALL_LANES, place < 2 ? codes[r][1] : codes[r][0], 2);
-      const unsigned low = place < 2 ? codes[r][0] : away;   // of lane p % 2
-      const unsigned high = place < 2 ? away : codes[r][1];  // of lane p % 2 + 2
-      const bool odd = place % 2;
+      const unsigned away = __shfl_xor_sync(ALL_LANES, place < 2 ? codes[1] : codes[0], 2);
+      const unsigned low = place < 2 ? codes[0] : away;   // of lane p % 2
+      const unsigned high = place < 2 ? away : codes[1];  // of lane p % 2 + 2
       const unsigned mine = __byte_perm(low, high, odd ? 0x7632 : 0x5410);
       const unsigned given = __shfl_xor_sync(ALL_LANES, __byte_perm(low, high, odd ? 0x5410 : 0x7632), 1);
       const unsigned even_lane = odd ? given : mine;
       const unsigned odd_lane = odd ? mine : given;
       const unsigned words[2] = {__byte_perm(even_lane, odd_lane, 0x5410), __byte_perm(even_lane, odd_lane, 0x7632)};
-      const int at_row = row + lane / 4 + r * 8;
-      const int at_column = column + (j + place) * 8;
       if (at_row >= n) continue;
-      signed char* to = out.at + static_cast<size_t>(at_row) * out.stride + at_column;
-      if (eights && at_column + 8 <= out_dim) {
-        *reinterpret_cast<uint2*>(to) = {words[0], words[1]};
+      const int left = out_dim - column - (j + place) * 8;
+      if (eights && left >= 8) {
+        *reinterpret_cast<uint2*>(to + j * 8) = {words[0], words[1]};
       } else {
 #pragma unroll
         for (int c = 0; c < 8; c++) {
-          if (at_column + c < out_dim) to[c] = static_cast<signed char>(words[c / 4] >> c % 4 * 8);
+          if (c < left) to[j * 8 + c] = static_cast<signed char>(words[c / 4] >> c % 4 * 8);
         }
       }
     }
@@ -152,15 +173,15 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
   constexpr int PRODUCERS = WARPGROUP / WARP;
   constexpr int CONSUMERS = (THREADS - WARPGROUP) / WARP;
   extern __shared__ char dynamic_sh[];
+  __shared__ Scales<COLUMNS> scales_sh[THREADS / WARPGROUP - 1];
   __shared__ uint64_t barriers_sh[2 * STAGES];
   const uint32_t tiles_sh = (shared_address(dynamic_sh) + 1023) / 1024 * 1024;
   const uint32_t full = shared_address(barriers_sh);
   const uint32_t free = full + STAGES * sizeof(uint64_t);
   const int chunks = (in + CHUNK - 1) / CHUNK;
-  const int tiles_down = (n + TILE_ROWS - 1) / TILE_ROWS;
-  const int tiles_across = (out_dim + COLUMNS - 1) / COLUMNS;
-  const int tiles = tiles_down * tiles_across;
   const int lane = threadIdx.x % WARP;
+  Tiles<COLUMNS> tiles(n, out_dim);
+  int row, column;
 
   if (threadIdx.x == 0) {
     for (int i = 0; i < STAGES; i++) {
@@ -178,9 +199,11 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
     const int copy_row = threadIdx.x / PIECES;
     constexpr int ROWS_APART = WARPGROUP / PIECES;
     const uint32_t x_sh_wr = tiles_sh + swizzled(copy_row, piece);
+    const size_t x_apart = static_cast<size_t>(ROWS_APART) * x_stride;
+    const size_t w_apart = static_cast<size_t>(rows) * CHUNK;
     Stage<STAGES> stage;
-    int under_way = 0;  // stages
     Stage<STAGES> oldest;
+    int under_way = 0;  // stages
     const auto complete = [&]() {
       publish_tile();
       __syncwarp();
@@ -188,11 +211,11 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
       oldest.next();
       under_way--;
     };
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-      const Tile tile = tile_at(index, tiles_down, tiles_across, COLUMNS);
-      const signed char* x_gl_rd = x + static_cast<size_t>(tile.row + copy_row) * x_stride + piece * PIECE;
-      const signed char* w_gl_rd = weight + static_cast<size_t>(tile.column) * CHUNK;
-      const int w_bytes = min(COLUMNS, rows - tile.column) * CHUNK;
+    while (tiles.next(row, column)) {
+      const signed char* x_gl_rd = x + static_cast<size_t>(row + copy_row) * x_stride + piece * PIECE;
+      const signed char* w_gl_rd = weight + static_cast<size_t>(column) * CHUNK;
+      const int w_bytes = min(COLUMNS, rows - column) * CHUNK;
+      const int x_rows = n - row - copy_row;
       for (int chunk = 0; chunk < chunks; chunk++) {
         await(free + stage.at * sizeof(uint64_t), stage.parity ^ 1);
         const uint32_t stage_sh = stage.at * STAGE_BYTES;
@@ -201,18 +224,17 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
           arrive_expecting(barrier, w_bytes);
           copy_bulk(tiles_sh + stage_sh + X_BYTES, w_gl_rd, w_bytes, barrier);
         }
-        const int bytes = max(0, min(PIECE, in - chunk * CHUNK - piece * PIECE));
+        const int bytes = min(PIECE, in - chunk * CHUNK - piece * PIECE);
 #pragma unroll
         for (int i = 0; i < TILE_ROWS / ROWS_APART; i++) {
-          if (tile.row + copy_row + i * ROWS_APART < n && bytes > 0) {
-            copy_piece(x_sh_wr + stage_sh + i * ROWS_APART * CHUNK,
-                       x_gl_rd + static_cast<size_t>(i * ROWS_APART) * x_stride, bytes);
+          if (i * ROWS_APART < x_rows && bytes > 0) {
+            copy_piece(x_sh_wr + stage_sh + i * ROWS_APART * CHUNK, x_gl_rd + i * x_apart, bytes);
           }
         }
         end_copies();
         stage.next();
         x_gl_rd += CHUNK;
-        w_gl_rd += static_cast<size_t>(rows) * CHUNK;
+        w_gl_rd += w_apart;
         if (++under_way > COPIES_BEHIND) {
           await_copies<COPIES_BEHIND>();
           complete();
@@ -225,9 +247,11 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
     take_registers<224>();
     const int group = threadIdx.x / WARPGROUP - 1;
     const float scale = *x_scale;
+    Scales<COLUMNS>& scales = scales_sh[group];
     Stage<STAGES> stage;
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-      const Tile tile = tile_at(index, tiles_down, tiles_across, COLUMNS);
+    while (tiles.next(row, column)) {
+      sync_warpgroup(1 + group);  // the last tile's scales are read
+      scales.load(out, row_scale, column, out_dim);
       int sums[COLUMNS / 2];
       uint32_t before = 0;  // the barrier of the stage that is being multiplied
       for (int chunk = 0; chunk < chunks; chunk++) {
@@ -251,8 +275,8 @@ __device__ void wide(const signed char* weight, const float* row_scale, const si
       await_products<0>();
       pin(sums);
       if (lane == 0) arrive(before);
-      store<COLUMNS>(sums, out, row_scale, scale, tile.row + (threadIdx.x - WARPGROUP) / WARP * 16, tile.column, n,
-                     out_dim);
+      sync_warpgroup(1 + group);  // the scales are loaded
+      store<COLUMNS>(sums, out, scales, scale, row + (threadIdx.x - WARPGROUP) / WARP * 16, column, n, out_dim);
     }
   }
 }
@@ -311,6 +335,13 @@ linear_wide256_i8_i8_f32(const signed char* __restrict__ weight, const float* __
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
+linear_wide192_i8_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                         const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                         float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  wide<192, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
 linear_wide128_i8_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
@@ -329,8 +360,17 @@ linear_wide256_i8_i8_i8(const signed char* __restrict__ weight, const float* __r
                         const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                         signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                         int out_scale_step, int n, int in, int out_dim) {
-  wide<256, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                      out_dim);
+  wide<256, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n,
+                         in, out_dim);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
+linear_wide192_i8_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                        const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                        signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                        int out_scale_step, int n, int in, int out_dim) {
+  wide<192, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n,
+                         in, out_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
@@ -338,8 +378,8 @@ linear_wide128_i8_i8_i8(const signed char* __restrict__ weight, const float* __r
                         const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                         signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                         int out_scale_step, int n, int in, int out_dim) {
-  wide<128, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                      out_dim);
+  wide<128, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n,
+                         in, out_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
@@ -347,6 +387,6 @@ linear_wide64_i8_i8_i8(const signed char* __restrict__ weight, const float* __re
                        const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                        signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                        int out_scale_step, int n, int in, int out_dim) {
-  wide<64, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                     out_dim);
+  wide<64, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n,
+                        in, out_dim);
 }

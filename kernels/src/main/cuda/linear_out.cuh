@@ -27,10 +27,17 @@ inline __device__ float scaled_sum(int sum, float row_scale, float x_scale) {
   return __fmul_rn(__fmul_rn(static_cast<float>(sum), row_scale), x_scale);
 }
 
-// value / scale as a code. A product with the reciprocal is off by less than 2e-5 below 130, so it gives the same
-// integer unless it is about halfway between two: only then is it divided.
-inline __device__ int code_of(float value, float scale) {
-  float quotient = value * (1 / scale);
+// About 1 / scale; NaN if that is too small.
+inline __device__ float inverse_of(float scale) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(scale));
+  return inverse > 0 ? inverse : __int_as_float(0x7fffffff);
+}
+
+// value / scale as a code. The product with the inverse is off by less than 4e-5 below 130, so it gives the same
+// integer unless it is about halfway between two: only then, or if it is not finite, is it divided.
+inline __device__ int code_of(float value, float scale, float inverse) {
+  float quotient = value * inverse;
   if (!(fabsf(fabsf(quotient - rintf(quotient)) - 0.5f) > 1e-4f)) quotient = value / scale;
   return max(-128, min(127, __float2int_rn(quotient)));
 }
@@ -38,7 +45,8 @@ inline __device__ int code_of(float value, float scale) {
 inline __device__ float element(const FloatRows&, int, float value) { return value; }
 
 inline __device__ signed char element(const CodeRows& out, int column, float value) {
-  return static_cast<signed char>(code_of(value, out.scale[column * out.step]));
+  const float scale = out.scale[column * out.step];
+  return static_cast<signed char>(code_of(value, scale, inverse_of(scale)));
 }
 
 // Outputs of four neighbouring columns of a row, those that exist.

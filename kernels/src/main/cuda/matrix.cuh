@@ -46,6 +46,15 @@ inline __device__ void add_product(int (&sums)[4], const int* a, int b_0, int b_
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_0), "r"(b_1));
 }
 
+// Four matrices of 8 rows of 16 bytes: a lane gives the address of row lane % 8 of matrix lane / 8, and gets bytes
+// 4 (lane % 4) ... of row lane / 4 of each.
+inline __device__ void load_pieces(int (&four)[4], uint32_t row_sh) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(four[0]), "=r"(four[1]), "=r"(four[2]), "=r"(four[3])
+               : "r"(row_sh)
+               : "memory");
+}
+
 // Four codes of which the first `count` exist, an even number; zeros for the others.
 inline __device__ int load_four(const signed char* at, int count) {
   if (count >= 4) return *reinterpret_cast<const int*>(at);
@@ -91,6 +100,9 @@ inline __device__ void copy_bulk(uint32_t to_sh, const void* from_gl, int bytes,
                "l"(from_gl), "r"(bytes), "r"(barrier)
                : "memory");
 }
+
+// A barrier of one warpgroup; `name` is 1 to 15, 0 is that of __syncthreads.
+inline __device__ void sync_warpgroup(int name) { asm volatile("bar.sync %0, 128;" ::"r"(name) : "memory"); }
 
 // What this thread wrote to shared memory before, or copied and awaited, may be read by wgmma after a barrier.
 inline __device__ void publish_tile() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
@@ -172,6 +184,8 @@ struct Product;
 #define NAMES_16 TEN() "%10,%11,%12,%13,%14,%15"
 #define NAMES_32 TEN() TEN(1) TEN(2) "%30,%31"
 #define NAMES_64 TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) "%60,%61,%62,%63"
+#define NAMES_96 \
+  TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) "%90,%91,%92,%93,%94,%95"
 #define NAMES_128 \
   TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9) TEN(10) TEN(11) \
   "%120,%121,%122,%123,%124,%125,%126,%127"
@@ -182,6 +196,7 @@ struct Product;
 #define EACH_16(i) EACH_8(i), EACH_8(i + 8)
 #define EACH_32(i) EACH_16(i), EACH_16(i + 16)
 #define EACH_64(i) EACH_32(i), EACH_32(i + 32)
+#define EACH_96(i) EACH_64(i), EACH_32(i + 64)
 #define EACH_128(i) EACH_64(i), EACH_64(i + 64)
 
 #define PRODUCT(COLUMNS, NAMES, EACH, N0, N1, N2, N3, N4, N5) \
@@ -209,6 +224,7 @@ PRODUCT(16, NAMES_8, EACH_8, "%8", "%9", "%10", "%11", "%12", "%13")
 PRODUCT(32, NAMES_16, EACH_16, "%16", "%17", "%18", "%19", "%20", "%21")
 PRODUCT(64, NAMES_32, EACH_32, "%32", "%33", "%34", "%35", "%36", "%37")
 PRODUCT(128, NAMES_64, EACH_64, "%64", "%65", "%66", "%67", "%68", "%69")
+PRODUCT(192, NAMES_96, EACH_96, "%96", "%97", "%98", "%99", "%100", "%101")
 PRODUCT(256, NAMES_128, EACH_128, "%128", "%129", "%130", "%131", "%132", "%133")
 
 #endif
