@@ -2,12 +2,12 @@
 //
 //   code = round(q * ratio), ties to even; q is -8 ... 7, ratio binary16 of the row and its group of CHUNK inputs
 //
-// Rows are cut into panels of PANEL_TILES tiles of TILE rows, inputs into chunks of CHUNK: (panels, chunks, PANEL_TILES),
-// of which each is a tile's chunk, CHUNK_BYTES:
-//   q       (2, WARP, 4) u32: of half s, lane l, word 2 t + r, row 8 r + l / 4 and inputs 32 (2 s + t) + 16 h +
-//           4 (l % 4) + k of the tile's chunk, with q + 8 in nibble 2 h + k / 2 + 4 (k % 2) of the word
-//   ratios  (8, 2) binary16: of row 8 r + g at [g][r]
-// Where the matrix has no element q is 0, so nibble 8, and the ratio of a row that it has not is 0. A ratio that is not
+// Rows are cut into tiles of TILE, inputs into chunks of CHUNK, both filled up. First come the q of all tiles, then all
+// ratios:
+//   q       (tiles, chunks, 2, WARP, 4) u32: of half s, lane l, word 2 t + r, row 8 r + l / 4 and inputs
+//           32 (2 s + t) + 16 h + 4 (l % 4) + k of the tile, with q + 8 in nibble 2 h + k / 2 + 4 (k % 2) of the word
+//   ratios  (tiles, chunks, 8, 2) binary16: of row 8 r + g at [g][r]
+// Where the matrix has no element q is 0, so nibble 8, and where it has no row the ratio is 0. A ratio that is not
 // finite belongs to a group of zeros: pack 0.
 //
 // A lane's words are what a product's operand has in it: it loads 16 bytes, converts them, multiplies.
@@ -17,15 +17,8 @@
 #include "matrix.cuh"
 
 constexpr int TILE = 16;
-constexpr int PANEL_TILES = 8;
-constexpr int Q_BYTES = TILE * CHUNK / 2;
-constexpr int RATIO_BYTES = TILE * sizeof(__half);
-constexpr int CHUNK_BYTES = Q_BYTES + RATIO_BYTES;
-
-// Where a tile begins; its next chunk is PANEL_TILES * CHUNK_BYTES further on.
-inline __device__ size_t tile_at(int tile, int chunks) {
-  return (static_cast<size_t>(tile / PANEL_TILES) * chunks * PANEL_TILES + tile % PANEL_TILES) * CHUNK_BYTES;
-}
+constexpr int TILE_BYTES = TILE * CHUNK / 2;        // of q, a chunk
+constexpr int TILE_RATIOS = TILE * sizeof(__half);  // bytes
 
 // The ratios of a lane's rows, l / 4 and l / 4 + 8.
 struct Ratios {

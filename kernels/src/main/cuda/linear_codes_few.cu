@@ -22,13 +22,14 @@ constexpr int WARPS = THREADS / WARP;
 
 template <int ROWS>
 struct Slot {
-  static constexpr int Q = ROWS * CHUNK;  // where the weight begins, after x
-  static constexpr int BYTES = Q + CHUNK_BYTES;
+  static constexpr int Q = ROWS * CHUNK;        // where q begins, after x
+  static constexpr int RATIOS = Q + TILE_BYTES;
+  static constexpr int BYTES = RATIOS + TILE_RATIOS;
   static constexpr int COUNT = ROWS == 8 ? 6 : 4;  // of a warp
 };
 
 template <int ROWS, typename Out>
-__device__ void few(const unsigned char* weight, const float* row_scale, const signed char* x, int x_stride,
+__device__ void few(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
                     const float* x_scale, const Out& out, int n, int in, int out_dim) {
   using S = Slot<ROWS>;
   extern __shared__ __align__(128) char slots_sh[];
@@ -37,7 +38,10 @@ __device__ void few(const unsigned char* weight, const float* row_scale, const s
   const int warps = blockDim.x / WARP;
   const int lane = threadIdx.x % WARP;
   const int chunks = (in + CHUNK - 1) / CHUNK;
-  const unsigned char* w_gl_rd = weight + tile_at(blockIdx.x, chunks) + lane * PIECE;
+  const size_t tile_chunk = static_cast<size_t>(blockIdx.x) * chunks;
+  const signed char* q_gl_rd = weight + tile_chunk * TILE_BYTES + lane * PIECE;
+  const signed char* ratio_gl_rd =
+      weight + static_cast<size_t>(gridDim.x) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
   const int first_row = blockIdx.y * ROWS;
   const int rows = min(ROWS, n - first_row);
   const int piece = lane % PIECES;
@@ -47,11 +51,12 @@ __device__ void few(const unsigned char* weight, const float* row_scale, const s
 
   const auto copy = [&](int chunk, int slot) {
     const uint32_t to_sh = mine_sh + slot * S::BYTES;
-    const uint32_t w_sh_wr = to_sh + S::Q + lane * PIECE;
-    const unsigned char* from = w_gl_rd + static_cast<size_t>(chunk) * (PANEL_TILES * CHUNK_BYTES);
-    copy_piece(w_sh_wr, from, PIECE);
-    copy_piece(w_sh_wr + Q_BYTES / 2, from + Q_BYTES / 2, PIECE);
-    if (lane < RATIO_BYTES / PIECE) copy_piece(w_sh_wr + Q_BYTES, from + Q_BYTES, PIECE);
+    const signed char* q = q_gl_rd + static_cast<size_t>(chunk) * TILE_BYTES;
+    copy_piece(to_sh + S::Q + lane * PIECE, q, PIECE);
+    copy_piece(to_sh + S::Q + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2, PIECE);
+    if (lane < TILE_RATIOS / PIECE) {
+      copy_piece(to_sh + S::RATIOS + lane * PIECE, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
+    }
     const int bytes = min(PIECE, in - chunk * CHUNK - piece * PIECE);
 #pragma unroll
     for (int row = 0; row < ROWS; row += WARP / PIECES) {
@@ -76,7 +81,7 @@ __device__ void few(const unsigned char* weight, const float* row_scale, const s
     __syncwarp();
     const char* from = mine + slot * S::BYTES;
     const uint4* words = reinterpret_cast<const uint4*>(from + S::Q) + lane;
-    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + S::Q + Q_BYTES + lane / 4 * 4));
+    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + S::RATIOS + lane / 4 * 4));
     int a[16];
     convert(words[0], ratios, a);
     convert(words[WARP], ratios, a + 8);
@@ -114,21 +119,21 @@ __device__ void few(const unsigned char* weight, const float* row_scale, const s
 // ---------------------------------------------------------------- entry points
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-linear_few8_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+linear_few8_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                       float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
   few<8, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-linear_few16_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+linear_few16_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                        const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                        float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
   few<16, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-linear_few8_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+linear_few8_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                      const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                      signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                      int out_scale_step, int n, int in, int out_dim) {
@@ -137,7 +142,7 @@ linear_few8_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __re
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-linear_few16_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                       signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                       int out_scale_step, int n, int in, int out_dim) {

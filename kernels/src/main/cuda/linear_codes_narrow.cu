@@ -7,130 +7,95 @@
 //   out        (n, out_dim) f32, or codes with out_scale; any row stride
 //
 // Entry points, at the end: linear_narrow16_, 32_, 64_, 128_, 256_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or
-// for any number that many at a time. `splits`, 1, 2 or 4, blocks share the inputs of a panel of 128 outputs: as many
-// as fill the device. grid (ceil(ceil(out_dim / 128) * splits / 4) * 4, ceil(n / rows)). Dynamic shared memory: 168,960,
-// 201,728, 200,704, 199,680, 207,104 bytes, in the order of the entry points; none but on sm_90.
+// for any number that many at a time. `splits`, 1, 2, 4 or 8, blocks share the inputs of a panel, 64 outputs or, from
+// 128 rows on, 128: as many as keep panels * splits within the 5, 4, 4, 2, 1 blocks that a multiprocessor holds at
+// once. grid (ceil(ceil(out_dim / panel) * splits / 8) * 8, ceil(n / rows)). Dynamic shared memory: 38,656, 50,944,
+// 50,688, 100,352, 207,104 bytes, in the order of the entry points; none but on sm_90.
 //
 // The weight is the left operand, converted in registers, once for all rows of x; x is the right one, in shared memory.
-// A warp copies the weight in bulk, two copy x, and two warpgroups multiply 64 outputs each: while a chunk is
-// multiplied the next is converted. At the end blocks of a panel add their sums, which are integers, through shared
-// memory: each does so for its part of the rows.
+// While a chunk is multiplied the next is converted and later ones are copied. At the end blocks of a panel add their
+// sums, which are integers, through shared memory: each does so for its part of the rows.
 #include "int4.cuh"
 #include "linear_out.cuh"
 
 // ---------------------------------------------------------------- kernels
 
-constexpr int THREADS = 384;
+constexpr int THREADS = 128;        // of a panel of 64
+constexpr int THREADS_LARGE = 256;  // of a panel of 128
 
 #ifdef WARPGROUPS
 
-constexpr int CLUSTER = 4;  // blocks
+constexpr int CLUSTER = 8;  // blocks
+
 #define IN_CLUSTERS __cluster_dims__(CLUSTER)
 
-constexpr int X_WARPS = 2;        // that copy x
-constexpr int COPIES_BEHIND = 3;  // stages of x under way when these wait for older ones
-constexpr int CONSUMERS = PANEL_TILES;  // warps
-constexpr int PANEL_OUTS = CONSUMERS * TILE;
-constexpr int FOURS = PANEL_OUTS / 4;
-constexpr int PITCH = PANEL_OUTS + 4;  // sums of a row, at the end
-
-// As many stages as fit, but no more than a panel's inputs need.
+// Stages: what a block in flight needs, as many blocks a multiprocessor as registers allow.
 template <int ROWS>
-constexpr int STAGES_OF = ROWS == 16 || ROWS == 32 ? 16 : ROWS == 64 ? 12 : ROWS == 128 ? 8 : 5;
+constexpr int STAGES_OF = ROWS <= 32 ? 6 : ROWS == 256 ? 5 : 4;
 
-// A place in the ring of stages.
-template <int STAGES>
-struct Stage {
-  int at = 0;
-  int parity = 0;
-  __device__ void next() {
-    if (++at == STAGES) {
-      at = 0;
-      parity ^= 1;
-    }
-  }
-};
-
-template <int ROWS, typename Out>
+template <int ROWS, int GROUPS, typename Out>
 struct Narrow {
   static constexpr int STAGES = STAGES_OF<ROWS>;
+  static constexpr int THREADS_ALL = GROUPS * WARPGROUP;
+  static constexpr int WARPS = THREADS_ALL / WARP;
   static constexpr int X_BYTES = ROWS * CHUNK;
+  static constexpr int SLOT_BYTES = TILE_BYTES + TILE_RATIOS;  // a warp's part of the weight
+  static constexpr int PANEL_OUTS = GROUPS * 64;
+  static constexpr int PITCH = PANEL_OUTS + 4;  // sums of a row, in the end
+  static constexpr int ROWS_APART = THREADS_ALL / PIECES;
 
-  uint32_t x_sh;      // (STAGES, ROWS, CHUNK)
-  const char* slots;  // (STAGES, CONSUMERS, CHUNK_BYTES)
-  uint32_t full;
-  uint32_t free;
-  int first;  // chunk
-  int count;  // of chunks
+  const signed char* q_gl_rd;
+  const signed char* ratio_gl_rd;
+  const signed char* x_gl_rd;
+  size_t x_apart;
+  uint32_t x_sh;
+  uint32_t slot_sh;
+  int copy_rows;  // rows that exist from this thread's first on
+  int in;
+  bool tile_exists;
 
-  __device__ void copy_weight(const unsigned char* w_gl_rd) const {
-    constexpr int BYTES = PANEL_TILES * CHUNK_BYTES;
-    Stage<STAGES> stage;
-    for (int chunk = 0; chunk < count; chunk++) {
-      await(free + stage.at * sizeof(uint64_t), stage.parity ^ 1);
-      const uint32_t barrier = full + stage.at * sizeof(uint64_t);
-      arrive_expecting(barrier, BYTES);
-      copy_bulk(shared_address(slots) + stage.at * BYTES, w_gl_rd, BYTES, barrier);
-      w_gl_rd += BYTES;
-      stage.next();
-    }
-  }
-
-  __device__ void copy_x(const signed char* x, int x_stride, int rows, int in) const {
-    constexpr int ROWS_APART = X_WARPS * WARP / PIECES;
-    const int index = threadIdx.x - WARP;
-    const int piece = index % PIECES;
-    const int copy_row = index / PIECES;
-    const uint32_t x_sh_wr = x_sh + swizzled(copy_row, piece);
-    const size_t x_apart = static_cast<size_t>(ROWS_APART) * x_stride;
-    const signed char* x_gl_rd = x + static_cast<size_t>(copy_row) * x_stride + first * CHUNK + piece * PIECE;
-    int left = in - first * CHUNK - piece * PIECE;
-    Stage<STAGES> stage;
-    Stage<STAGES> oldest;
-    const auto complete = [&]() {
-      publish_tile();
-      __syncwarp();
-      if (threadIdx.x % WARP == 0) arrive(full + oldest.at * sizeof(uint64_t));
-      oldest.next();
-    };
-    for (int chunk = 0; chunk < count; chunk++) {
-      await(free + stage.at * sizeof(uint64_t), stage.parity ^ 1);
-      const uint32_t to_sh = x_sh_wr + stage.at * X_BYTES;
-#pragma unroll 8
-      for (int i = 0; i < ROWS / ROWS_APART; i++) {
-        if (copy_row + i * ROWS_APART < rows && left > 0) {
-          copy_piece(to_sh + i * ROWS_APART * CHUNK, x_gl_rd + i * x_apart, min(PIECE, left));
-        }
-      }
-      end_copies();
-      x_gl_rd += CHUNK;
-      left -= CHUNK;
-      stage.next();
-      if (chunk >= COPIES_BEHIND) {
-        await_copies<COPIES_BEHIND>();
-        complete();
-      }
-    }
-    await_copies<0>();
-    for (int chunk = max(0, count - COPIES_BEHIND); chunk < count; chunk++) complete();
-  }
-
-  // The operands of this lane from a stage, once its copies are done.
-  __device__ void operands(const Stage<STAGES>& stage, int (&a)[16]) const {
-    await(full + stage.at * sizeof(uint64_t), stage.parity);
+  // Starts the copies of a chunk to a stage.
+  __device__ void copy(int chunk, int stage) const {
     const int lane = threadIdx.x % WARP;
-    const char* slot = slots + (stage.at * CONSUMERS + threadIdx.x / WARP - WARPGROUP / WARP) * CHUNK_BYTES;
-    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(slot + Q_BYTES + lane / 4 * 4));
+    if (tile_exists) {
+      const uint32_t to_sh = slot_sh + stage * WARPS * SLOT_BYTES;
+      const signed char* q = q_gl_rd + static_cast<size_t>(chunk) * TILE_BYTES;
+      copy_piece(to_sh + lane * PIECE, q, PIECE);
+      copy_piece(to_sh + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2, PIECE);
+      if (lane < TILE_RATIOS / PIECE) {
+        copy_piece(to_sh + TILE_BYTES + lane * PIECE, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
+      }
+    }
+    const int piece = threadIdx.x % PIECES;
+    const int copy_row = threadIdx.x / PIECES;
+    const int bytes = min(PIECE, in - chunk * CHUNK - piece * PIECE);
+    const uint32_t to_sh = x_sh + stage * X_BYTES + swizzled(copy_row, piece);
+    const signed char* from = x_gl_rd + static_cast<size_t>(chunk) * CHUNK;
+#pragma unroll
+    for (int i = 0; i < (ROWS + ROWS_APART - 1) / ROWS_APART; i++) {
+      if (i * ROWS_APART < copy_rows && bytes > 0) {
+        copy_piece(to_sh + i * ROWS_APART * CHUNK, from + i * x_apart, bytes);
+      }
+    }
+  }
+
+  // The operands of this lane from a stage whose copies are done.
+  __device__ void operands(const char* slots, int stage, int (&a)[16]) const {
+    const int lane = threadIdx.x % WARP;
+    const char* slot = slots + (stage * WARPS + threadIdx.x / WARP) * SLOT_BYTES;
+    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(slot + TILE_BYTES + lane / 4 * 4));
     const uint4* words = reinterpret_cast<const uint4*>(slot) + lane;
     convert(words[0], ratios, a);
     convert(words[WARP], ratios, a + 8);
   }
 
-  // Multiplies chunk `chunk`, its operands in `a`, gives the stage of the one before back and converts the next one's
-  // operands to `next`, which the one before had.
-  __device__ void step(int (&sums)[ROWS / 2], int (&a)[16], int (&next)[16], int chunk, Stage<STAGES>& stage,
-                       uint32_t& before) const {
-    const uint64_t b = descriptor(x_sh + stage.at * X_BYTES);
+  // Multiplies chunk `chunk` of the block's `count`, its operands in `a`, and converts the next one's to `next`, which
+  // the chunk before had.
+  __device__ void step(int (&sums)[ROWS / 2], int (&a)[16], int (&next)[16], const char* slots, int chunk, int count,
+                       int first, int& stage) const {
+    const uint64_t b = descriptor(x_sh + stage * X_BYTES);
+    const int freed = stage == 0 ? STAGES - 1 : stage - 1;
+    if (++stage == STAGES) stage = 0;
     pin(sums);
     pin(a);
     begin_products();
@@ -138,92 +103,94 @@ struct Narrow {
     for (int k = 0; k < 4; k++) Product<ROWS>::add(sums, a + k * 4, b + k * 2, 1);
     end_products();
     if (chunk + 1 == count) return;
+    await_copies<STAGES - 3>();
+    publish_tile();
     await_products<1>();
     pin(next);
-    if (chunk > 0 && threadIdx.x % WARP == 0) arrive(before);
-    before = free + stage.at * sizeof(uint64_t);
-    stage.next();
-    operands(stage, next);
+    __syncthreads();  // the next chunk is there, and nobody reads the one before
+    if (chunk > 0) {
+      if (chunk - 1 + STAGES < count) copy(first + chunk - 1 + STAGES, freed);
+      end_copies();
+    }
+    operands(slots, stage, next);
   }
 
-  static __device__ void run(const unsigned char* weight, const float* row_scale, const signed char* x, int x_stride,
+  static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
                              const float* x_scale, const Out& out, int splits, int n, int in, int out_dim) {
     extern __shared__ char dynamic_sh[];
-    __shared__ uint64_t barriers_sh[2 * STAGES];
     char* const begin = dynamic_sh + (1024 - shared_address(dynamic_sh) % 1024) % 1024;
+    const char* slots = begin + STAGES * X_BYTES;
     const int warp = threadIdx.x / WARP;
     const int lane = threadIdx.x % WARP;
+    const int tiles = (out_dim + TILE - 1) / TILE;
     const int chunks = (in + CHUNK - 1) / CHUNK;
     const int panel = blockIdx.x / splits;
     const int split = blockIdx.x % splits;
+    const int first = chunks * split / splits;
+    const bool exists = panel * PANEL_OUTS < out_dim;
+    const int count = exists ? chunks * (split + 1) / splits - first : 0;
+    const int tile = panel * (PANEL_OUTS / TILE) + warp;
+    const size_t tile_chunk = static_cast<size_t>(tile) * chunks;
     const int first_row = blockIdx.y * ROWS;
+    const int copy_row = threadIdx.x / PIECES;
+
     Narrow p;
+    p.q_gl_rd = weight + tile_chunk * TILE_BYTES + lane * PIECE;
+    p.ratio_gl_rd =
+        weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
+    p.x_gl_rd = x + static_cast<size_t>(first_row + copy_row) * x_stride + threadIdx.x % PIECES * PIECE;
+    p.x_apart = static_cast<size_t>(ROWS_APART) * x_stride;
     p.x_sh = shared_address(begin);
-    p.slots = begin + STAGES * X_BYTES;
-    p.full = shared_address(barriers_sh);
-    p.free = p.full + STAGES * sizeof(uint64_t);
-    p.first = chunks * split / splits;
-    p.count = panel * PANEL_OUTS < out_dim ? chunks * (split + 1) / splits - p.first : 0;
+    p.slot_sh = p.x_sh + STAGES * X_BYTES + warp * SLOT_BYTES;
+    p.copy_rows = min(ROWS, n - first_row) - copy_row;
+    p.in = in;
+    p.tile_exists = tile < tiles;
 
-    if (threadIdx.x == 0) {
-      for (int i = 0; i < STAGES; i++) {
-        init_barrier(p.full + i * sizeof(uint64_t), X_WARPS + 1);
-        init_barrier(p.free + i * sizeof(uint64_t), CONSUMERS);
-      }
-      publish_barriers();
-    }
-    __syncthreads();
-
-    if (threadIdx.x < WARPGROUP) {
-      leave_registers<56>();
-      if (threadIdx.x == 0) {
-        p.copy_weight(weight + tile_at(panel * PANEL_TILES, chunks) +
-                      static_cast<size_t>(p.first) * (PANEL_TILES * CHUNK_BYTES));
-      }
-      if (warp >= 1 && warp <= X_WARPS) {
-        p.copy_x(x + static_cast<size_t>(first_row) * x_stride, x_stride, n - first_row, in);
-      }
-      __syncwarp();
-      if (splits > 1) {
-        sync_cluster();
-        sync_cluster();
-      }
-    } else {
-      take_registers<224>();
-      const int index = threadIdx.x - WARPGROUP;
-      // Of the four outputs that this thread will store, and early, as they come from far.
-      const int column = panel * PANEL_OUTS + index % FOURS * 4;
-      const float scale = *x_scale;
-      float scales[4];
+    // Of the four outputs that this thread will store, and early, as they come from far.
+    constexpr int FOURS = PANEL_OUTS / 4;
+    const int column = panel * PANEL_OUTS + threadIdx.x % FOURS * 4;
+    const float scale = *x_scale;
+    float scales[4];
 #pragma unroll
-      for (int c = 0; c < 4; c++) scales[c] = row_scale[min(column + c, out_dim - 1)];
+    for (int c = 0; c < 4; c++) scales[c] = row_scale[min(column + c, out_dim - 1)];
 
-      int sums[ROWS / 2] = {};
+    int sums[ROWS / 2] = {};
+    for (int chunk = 0; chunk < STAGES; chunk++) {
+      if (chunk < count) p.copy(first + chunk, chunk);
+      end_copies();
+    }
+    if (count > 0) {
       int a[2][16];
-      Stage<STAGES> stage;
-      uint32_t before = 0;
-      if (p.count > 0) p.operands(stage, a[0]);
-      for (int chunk = 0; chunk < p.count; chunk += 2) {
-        p.step(sums, a[0], a[1], chunk, stage, before);
-        if (chunk + 1 < p.count) p.step(sums, a[1], a[0], chunk + 1, stage, before);
+      int stage = 0;
+      await_copies<STAGES - 1>();
+      publish_tile();
+      __syncthreads();
+      p.operands(slots, 0, a[0]);
+      for (int chunk = 0; chunk < count; chunk += 2) {
+        p.step(sums, a[0], a[1], slots, chunk, count, first, stage);
+        if (chunk + 1 < count) p.step(sums, a[1], a[0], slots, chunk + 1, count, first, stage);
       }
       await_products<0>();
+      pin(a[0]);
+      pin(a[1]);
       pin(sums);
+      __syncthreads();
+    }
 
-      // (ROWS, PITCH) sums, where the stages were: every product is done, and so is every copy.
-      asm volatile("bar.sync 1, %0;" ::"n"(CONSUMERS * WARP) : "memory");
-      int* sums_sh = reinterpret_cast<int*>(begin);
-      int* sums_sh_wr = sums_sh + lane % 4 * 2 * PITCH + (warp - WARPGROUP / WARP) * TILE + lane / 4;
+    // (ROWS, PITCH) sums, where the stages were: every product is done, and so is every copy.
+    int* sums_sh = reinterpret_cast<int*>(begin);
+    int* sums_sh_wr = sums_sh + lane % 4 * 2 * PITCH + warp * TILE + lane / 4;
 #pragma unroll
-      for (int i = 0; i < ROWS / 2; i++) sums_sh_wr[(i / 4 * 8 + i % 2) * PITCH + i % 4 / 2 * 8] = sums[i];
-      if (splits > 1) {
-        sync_cluster();
-      } else {
-        asm volatile("bar.sync 1, %0;" ::"n"(CONSUMERS * WARP) : "memory");
-      }
-      const int rows = ROWS / splits;
-      const int first_rank = rank_in_cluster() - split;
-      for (int i = index; i < rows * FOURS && column < out_dim; i += CONSUMERS * WARP) {
+    for (int i = 0; i < ROWS / 2; i++) sums_sh_wr[(i / 4 * 8 + i % 2) * PITCH + i % 4 / 2 * 8] = sums[i];
+    if (splits > 1) {
+      sync_cluster();
+    } else {
+      __syncthreads();
+    }
+    const int rows = ROWS / splits;
+    const int first_rank = rank_in_cluster() - split;
+    if (column < out_dim) {
+      for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
         const int row = split * rows + i / FOURS;
         if (first_row + row >= n) break;
         const int* sums_sh_rd = sums_sh + row * PITCH + i % FOURS * 4;
@@ -232,13 +199,16 @@ struct Narrow {
           const int4 more = load_from(first_rank + (split + other) % splits, shared_address(sums_sh_rd));
           total = {total.x + more.x, total.y + more.y, total.z + more.z, total.w + more.w};
         }
-        const float values[4] = {scaled_sum(total.x, scales[0], scale), scaled_sum(total.y, scales[1], scale),
-                                 scaled_sum(total.z, scales[2], scale), scaled_sum(total.w, scales[3], scale)};
+        float values[4];
+        const int all[4] = {total.x, total.y, total.z, total.w};
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+          values[c] = scaled_sum(all[c], scales[c], scale);
+        }
         store_four(out, first_row + row, column, out_dim, values);
       }
-      __syncwarp();
-      if (splits > 1) sync_cluster();  // no block leaves while another reads its sums
     }
+    if (splits > 1) sync_cluster();  // no block leaves while another reads its sums
   }
 };
 
@@ -246,26 +216,29 @@ struct Narrow {
 
 #define IN_CLUSTERS
 
-// Other devices: the first block of a panel computes it, a warp 16 outputs by 32 rows at a time.
-template <int ROWS, typename Out>
+// Other devices: the first block of a panel computes all of it, a warp 16 outputs by 32 rows at a time.
+template <int ROWS, int GROUPS, typename Out>
 struct Narrow {
-  static __device__ void run(const unsigned char* weight, const float* row_scale, const signed char* x, int x_stride,
+  static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
                              const float* x_scale, const Out& out, int splits, int n, int in, int out_dim) {
     constexpr int EIGHTS = ROWS < 32 ? ROWS / 8 : 4;
     const int lane = threadIdx.x % WARP;
+    const int tiles = (out_dim + TILE - 1) / TILE;
     const int chunks = (in + CHUNK - 1) / CHUNK;
-    const int tile = blockIdx.x / splits * PANEL_TILES + threadIdx.x / WARP;
-    if (blockIdx.x % splits != 0 || threadIdx.x / WARP >= PANEL_TILES || tile * TILE >= out_dim) return;
+    const int tile = blockIdx.x / splits * GROUPS * 4 + threadIdx.x / WARP;
+    if (blockIdx.x % splits != 0 || tile >= tiles) return;
+    const size_t tile_chunk = static_cast<size_t>(tile) * chunks;
+    const uint4* words = reinterpret_cast<const uint4*>(weight + tile_chunk * TILE_BYTES) + lane;
+    const signed char* all_ratios = weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES;
+    const unsigned* ratios = reinterpret_cast<const unsigned*>(all_ratios + tile_chunk * TILE_RATIOS) + lane / 4;
     const int end_row = min(n, (static_cast<int>(blockIdx.y) + 1) * ROWS);
     for (int first_row = blockIdx.y * ROWS; first_row < end_row; first_row += EIGHTS * 8) {
       int sums[EIGHTS][4] = {};
-      const unsigned char* w_gl_rd = weight + tile_at(tile, chunks);
-      for (int chunk = 0; chunk < chunks; chunk++, w_gl_rd += PANEL_TILES * CHUNK_BYTES) {
+      for (int chunk = 0; chunk < chunks; chunk++) {
         int a[16];
-        const uint4* words = reinterpret_cast<const uint4*>(w_gl_rd) + lane;
-        const Ratios ratio = ratios_of(*reinterpret_cast<const unsigned*>(w_gl_rd + Q_BYTES + lane / 4 * 4));
-        convert(words[0], ratio, a);
-        convert(words[WARP], ratio, a + 8);
+        const Ratios ratio = ratios_of(ratios[chunk * (TILE / 2)]);
+        convert(words[chunk * 2 * WARP], ratio, a);
+        convert(words[(chunk * 2 + 1) * WARP], ratio, a + 8);
         add_chunk<EIGHTS>(sums, a, x, x_stride, first_row, end_row, chunk, in);
       }
 #pragma unroll
@@ -284,82 +257,82 @@ struct Narrow {
 
 // ---------------------------------------------------------------- entry points
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow16_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 5) IN_CLUSTERS
+linear_narrow16_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<16, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<16, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow32_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow32_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<32, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<32, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow64_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow64_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<64, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<64, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow128_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 2) IN_CLUSTERS
+linear_narrow128_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                            float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<128, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<128, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow256_i4_i8_f32(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 1) IN_CLUSTERS
+linear_narrow256_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                            float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<256, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<256, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow16_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 5) IN_CLUSTERS
+linear_narrow16_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                          int out_scale_step, int splits, int n, int in, int out_dim) {
-  Narrow<16, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+  Narrow<16, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow32_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow32_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                          int out_scale_step, int splits, int n, int in, int out_dim) {
-  Narrow<32, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+  Narrow<32, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow64_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow64_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                          int out_scale_step, int splits, int n, int in, int out_dim) {
-  Narrow<64, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+  Narrow<64, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow128_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 2) IN_CLUSTERS
+linear_narrow128_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                           int out_scale_step, int splits, int n, int in, int out_dim) {
-  Narrow<128, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+  Narrow<128, 2, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                 {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS
-linear_narrow256_i4_i8_i8(const unsigned char* __restrict__ weight, const float* __restrict__ row_scale,
+extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 1) IN_CLUSTERS
+linear_narrow256_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                           int out_scale_step, int splits, int n, int in, int out_dim) {
-  Narrow<256, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+  Narrow<256, 2, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                 {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
 }

@@ -9,9 +9,9 @@
 //   out        (n, out_dim) f32, or codes with out_scale; any row stride
 //
 // Entry points, at the end: linear_wide256_, 192_, 128_, 64_i8_i8_f32 and _i8_i8_i8. The number is outputs of a tile:
-// as many as fill the device. grid: a block a multiprocessor, or ceil(n / 128) * ceil(out_dim / outputs), one a tile, if
-// there are fewer. Dynamic shared memory: 197,632 bytes, for 192 outputs 205,824, of which 1,024 to begin at a multiple
-// of that; none but on sm_90.
+// best is that of the least ceil(tiles / multiprocessors) * (outputs + 64), tiles = ceil(n / 128) *
+// ceil(out_dim / outputs). grid: a block a multiprocessor, or one a tile, if there are fewer. Dynamic shared memory:
+// 197,632 bytes, for 192 outputs 205,824, of which 1,024 to begin at a multiple of that; none but on sm_90.
 //
 // A block goes from tile to tile. On sm_90 its first warpgroup copies: x a piece a thread, as rows lie anywhere, and
 // the weight in bulk, as it is packed for that. The two others multiply, half of the rows each.
