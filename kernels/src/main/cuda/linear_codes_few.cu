@@ -1,0 +1,151 @@
+// linear of codes by 4-bit weights, for few rows: out = f32(x * weight^T) * row_scale * x_scale
+//
+//   weight     packed as int4.cuh says
+//   row_scale  (out_dim) f32
+//   x          (n, in) codes, address and row stride multiples of 16
+//   x_scale    (1) f32
+//   out        (n, out_dim) f32, or codes with out_scale; any row stride
+//
+// Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
+// number that many at a time: grid (ceil(out_dim / TILE), ceil(n / rows)), a block of 2 to WARPS warps, dynamic shared
+// memory of 12,480 or 12,416 bytes a warp.
+//
+// A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by the bytes of the weight, so
+// a warp has copies of several chunks under way, of its own: it waits for nobody before the end.
+#include "int4.cuh"
+#include "linear_out.cuh"
+
+// ---------------------------------------------------------------- kernels
+
+constexpr int THREADS = 256;  // at most
+constexpr int WARPS = THREADS / WARP;
+
+template <int ROWS>
+struct Slot {
+  static constexpr int Q = ROWS * CHUNK;        // where q begins, after x
+  static constexpr int RATIOS = Q + TILE_BYTES;
+  static constexpr int BYTES = RATIOS + TILE_RATIOS;
+  static constexpr int COUNT = ROWS == 8 ? 6 : 4;  // of a warp
+};
+
+template <int ROWS, typename Out>
+__device__ void few(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
+                    const float* x_scale, const Out& out, int n, int in, int out_dim) {
+  using S = Slot<ROWS>;
+  extern __shared__ __align__(128) char slots_sh[];
+  __shared__ int sums_sh[WARPS][ROWS][TILE + 1];
+  const int warp = threadIdx.x / WARP;
+  const int warps = blockDim.x / WARP;
+  const int lane = threadIdx.x % WARP;
+  const int chunks = (in + CHUNK - 1) / CHUNK;
+  const size_t tile_chunk = static_cast<size_t>(blockIdx.x) * chunks;
+  const signed char* q_gl_rd = weight + tile_chunk * TILE_BYTES + lane * PIECE;
+  const signed char* ratio_gl_rd =
+      weight + static_cast<size_t>(gridDim.x) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
+  const int first_row = blockIdx.y * ROWS;
+  const int rows = min(ROWS, n - first_row);
+  const int piece = lane % PIECES;
+  const signed char* x_gl_rd = x + static_cast<size_t>(first_row + lane / PIECES) * x_stride + piece * PIECE;
+  const char* mine = slots_sh + warp * S::COUNT * S::BYTES;
+  const uint32_t mine_sh = shared_address(mine);
+
+  const auto copy = [&](int chunk, int slot) {
+    const uint32_t to_sh = mine_sh + slot * S::BYTES;
+    const signed char* q = q_gl_rd + static_cast<size_t>(chunk) * TILE_BYTES;
+    copy_piece(to_sh + S::Q + lane * PIECE, q, PIECE);
+    copy_piece(to_sh + S::Q + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2, PIECE);
+    if (lane < TILE_RATIOS / PIECE) {
+      copy_piece(to_sh + S::RATIOS + lane * PIECE, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
+    }
+    const int bytes = min(PIECE, in - chunk * CHUNK - piece * PIECE);
+#pragma unroll
+    for (int row = 0; row < ROWS; row += WARP / PIECES) {
+      if (row + lane / PIECES < rows && bytes > 0) {
+        copy_piece(to_sh + swizzled(row + lane / PIECES, piece),
+                   x_gl_rd + static_cast<size_t>(row) * x_stride + chunk * CHUNK, bytes);
+      }
+    }
+  };
+
+  int sums[ROWS / 8][4] = {};
+#pragma unroll
+  for (int slot = 0; slot < S::COUNT; slot++) {
+    if (warp + slot * warps < chunks) copy(warp + slot * warps, slot);
+    end_copies();
+  }
+  const int column = blockIdx.x * TILE + threadIdx.x % TILE;
+  const float scale = row_scale[min(column, out_dim - 1)];  // early, as it comes from far
+  int slot = 0;
+  for (int chunk = warp; chunk < chunks; chunk += warps) {
+    await_copies<S::COUNT - 1>();
+    __syncwarp();
+    const char* from = mine + slot * S::BYTES;
+    const uint4* words = reinterpret_cast<const uint4*>(from + S::Q) + lane;
+    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + S::RATIOS + lane / 4 * 4));
+    int a[16];
+    convert(words[0], ratios, a);
+    convert(words[WARP], ratios, a + 8);
+#pragma unroll
+    for (int e = 0; e < ROWS / 8; e++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        int b[4];
+        load_pieces(b, mine_sh + slot * S::BYTES + swizzled(e * 8 + lane % 8, half * 4 + lane / 8));
+        add_product(sums[e], a + half * 8, b[0], b[1]);
+        add_product(sums[e], a + half * 8 + 4, b[2], b[3]);
+      }
+    }
+    __syncwarp();
+    if (chunk + S::COUNT * warps < chunks) copy(chunk + S::COUNT * warps, slot);
+    end_copies();
+    if (++slot == S::COUNT) slot = 0;
+  }
+
+#pragma unroll
+  for (int e = 0; e < ROWS / 8; e++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) sums_sh[warp][e * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[e][i];
+  }
+  __syncthreads();
+  if (column >= out_dim) return;
+  for (int row = threadIdx.x / TILE; row < rows; row += blockDim.x / TILE) {
+    int sum = 0;
+    for (int w = 0; w < warps; w++) sum += sums_sh[w][row][threadIdx.x % TILE];
+    out.at[static_cast<size_t>(first_row + row) * out.stride + column] =
+        element(out, column, scaled_sum(sum, scale, *x_scale));
+  }
+}
+
+// ---------------------------------------------------------------- entry points
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few8_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                      const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                      float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  few<8, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few16_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                       float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  few<16, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few8_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                     const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                     signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                     int out_scale_step, int n, int in, int out_dim) {
+  few<8, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
+                   out_dim);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                      const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                      signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                      int out_scale_step, int n, int in, int out_dim) {
+  few<16, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
+                    out_dim);
+}

@@ -1,0 +1,80 @@
+// How a sum of products of codes becomes an output of linear, for every kernel of codes:
+//
+//   out = f32(sum) * row_scale[o] * x_scale, multiplied in this order, each product rounded
+//
+// and, if the output is codes, that divided by its column's scale, rounded to nearest, ties to even, and held to
+// -128 ... 127. The sum is exact, so an output has the same bits whatever kernel, tile or split computes it.
+#pragma once
+#include "device.cuh"
+
+// Rows of f32.
+struct FloatRows {
+  using Element = float;
+  float* at;
+  int stride;
+};
+
+// Rows of codes, with one scale for all columns (step 0) or one for each (step 1).
+struct CodeRows {
+  using Element = signed char;
+  signed char* at;
+  int stride;
+  const float* scale;
+  int step;
+};
+
+inline __device__ float scaled_sum(int sum, float row_scale, float x_scale) {
+  return __fmul_rn(__fmul_rn(static_cast<float>(sum), row_scale), x_scale);
+}
+
+// About 1 / scale; NaN if that is too small.
+inline __device__ float inverse_of(float scale) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(scale));
+  return inverse > 0 ? inverse : __int_as_float(0x7fffffff);
+}
+
+// value / scale as a code. The product with the inverse is off by less than 4e-5 below 130, so it gives the same
+// integer unless it is about halfway between two: only then, or if it is not finite, is it divided.
+inline __device__ int code_of(float value, float scale, float inverse) {
+  float quotient = value * inverse;
+  if (!(fabsf(fabsf(quotient - rintf(quotient)) - 0.5f) > 1e-4f)) quotient = value / scale;
+  return max(-128, min(127, __float2int_rn(quotient)));
+}
+
+inline __device__ float element(const FloatRows&, int, float value) { return value; }
+
+inline __device__ signed char element(const CodeRows& out, int column, float value) {
+  const float scale = out.scale[column * out.step];
+  return static_cast<signed char>(code_of(value, scale, inverse_of(scale)));
+}
+
+// Outputs of four neighbouring columns of a row, those that exist.
+inline __device__ void store_four(const FloatRows& out, int row, int column, int out_dim, const float (&values)[4]) {
+  float* to = out.at + static_cast<size_t>(row) * out.stride + column;
+  if (column + 4 <= out_dim && reinterpret_cast<size_t>(to) % sizeof(float4) == 0) {
+    *reinterpret_cast<float4*>(to) = {values[0], values[1], values[2], values[3]};
+  } else {
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+      if (column + c < out_dim) to[c] = values[c];
+    }
+  }
+}
+
+inline __device__ void store_four(const CodeRows& out, int row, int column, int out_dim, const float (&values)[4]) {
+  signed char* to = out.at + static_cast<size_t>(row) * out.stride + column;
+  signed char codes[4] = {};
+#pragma unroll
+  for (int c = 0; c < 4; c++) {
+    if (column + c < out_dim) codes[c] = element(out, column + c, values[c]);
+  }
+  if (column + 4 <= out_dim && reinterpret_cast<size_t>(to) % sizeof(char4) == 0) {
+    *reinterpret_cast<char4*>(to) = {codes[0], codes[1], codes[2], codes[3]};
+  } else {
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+      if (column + c < out_dim) to[c] = codes[c];
+    }
+  }
+}
