@@ -140,9 +140,16 @@ public interface CodesContract {
     "3, 33, 45",
     "4, 33, 45",
     "8, 33, 45",
+    "9, 33, 45",
     "15, 33, 45",
+    "16, 33, 45",
+    "17, 33, 45",
+    "40, 33, 45",
     "64, 33, 45",
+    "65, 33, 45",
+    "130, 33, 45",
     "300, 33, 45",
+    "130, 1025, 200",
     "5, 1, 45",
     "5, 16, 45",
     "5, 512, 45",
@@ -164,7 +171,16 @@ public interface CodesContract {
   @CsvSource({
     "5, 300, 45",
     "1, 300, 45",
+    "8, 300, 45",
+    "9, 300, 45",
+    "16, 300, 45",
+    "17, 300, 45",
+    "40, 300, 45",
     "64, 300, 45",
+    "65, 300, 45",
+    "130, 300, 45",
+    "300, 300, 45",
+    "40, 1100, 200",
     "5, 2, 45",
     "5, 126, 45",
     "5, 128, 45",
@@ -241,7 +257,7 @@ public interface CodesContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"7, 4", "1, 4", "33, 4", "100, 4", "7, 2", "7, 16", "7, 130", "7, 300"})
+  @CsvSource({"7, 4", "1, 4", "33, 4", "100, 4", "7, 2", "7, 16", "7, 130", "7, 300", "40, 2560"})
   default void embedGivesTheValuesThatLinearUses(int entries, int dim) {
     Matrix eight = Matrix.eightBit(60, entries, dim);
     Matrix four = Matrix.fourBit(61, entries, dim);

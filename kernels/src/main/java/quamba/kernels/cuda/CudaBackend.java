@@ -23,8 +23,9 @@ import quamba.kernels.Tensor;
  * #read} waits. A fault of the device shows in whichever call comes next, as {@link
  * quamba.kernels.DeviceFaultException}.
  *
- * <p>Sums of codes are integers, all other arithmetic is in f32. 4-bit codes are held as the 8-bit
- * codes or the values that they stand for, rounded states in f32.
+ * <p>Sums of codes are integers, all other arithmetic is in f32. 4-bit codes are held as the values
+ * or the 8-bit codes that they stand for; on devices with warpgroups, for few rows, also as 4-bit
+ * codes. Rounded states are held in f32.
  */
 public final class CudaBackend implements Backend {
   /** Large enough that copies run at the bus's speed. */
@@ -45,12 +46,12 @@ public final class CudaBackend implements Backend {
 
   private CudaBackend(CudaContext context) {
     this.context = context;
-    modules = new CudaModules();
+    modules = new CudaModules(context.hasWarpgroups());
     launch = new CudaLaunch(context, modules);
     arena = new CudaArena(context);
     staging = new CudaStaging(context, STAGING_BYTES);
-    upload = new CudaUpload(arena, staging);
-    linear = new CudaLinear(launch);
+    upload = new CudaUpload(arena, staging, context.hasWarpgroups());
+    linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
     scan = new CudaScan(launch);
     rotate = new CudaRotate(launch);
   }
@@ -60,6 +61,7 @@ public final class CudaBackend implements Backend {
    *
    * @throws BackendUnavailableException if there is no driver, no such device, or this build has no
    *     kernels for it
+   * @throws DeviceMemoryException if the device has too little memory left
    */
   public static CudaBackend open(int deviceOrdinal) {
     CudaContext context = CudaContext.open(deviceOrdinal);
@@ -155,18 +157,27 @@ public final class CudaBackend implements Backend {
 
   @Override
   public void embed(Tensor ids, Tensor table, Tensor out) {
-    if (!(table instanceof CudaPacked packed)) {
-      launch.of(CudaKernel.EMBED_F32_F32).dense(ids).strided(table);
+    if (table instanceof CudaCodes codes) {
+      launch
+          .of(CudaKernel.EMBED_WIDE_I8_F32)
+          .dense(ids)
+          .dense(codes.eightBit())
+          .dense(codes.rowScales())
+          .strided(out)
+          .number(codes.shape().dim(0));
+    } else if (!(table instanceof CudaPacked packed)) {
+      launch.of(CudaKernel.EMBED_F32_F32).dense(ids).strided(table).strided(out);
     } else if (packed.dtype() == DType.F32) {
-      launch.of(CudaKernel.EMBED_PACKED_F32_F32).dense(ids).dense(packed.elements());
+      launch.of(CudaKernel.EMBED_PACKED_F32_F32).dense(ids).dense(packed.elements()).strided(out);
     } else {
       launch
           .of(CudaKernel.EMBED_PACKED_I8_F32)
           .dense(ids)
           .dense(packed.elements())
-          .dense(packed.rowScales());
+          .dense(packed.rowScales())
+          .strided(out);
     }
-    launch.strided(out).number(out.shape().dim(1)).over(ids.shape().dim(0), 1, 1);
+    launch.number(out.shape().dim(1)).over(ids.shape().dim(0), 1, 1);
   }
 
   @Override
@@ -184,7 +195,12 @@ public final class CudaBackend implements Backend {
 
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
-    linear.run((CudaPacked) p.weight(), (CudaTensor) x, (CudaTensor) out);
+    linear.run((CudaOpaque) p.weight(), (CudaTensor) x, (CudaTensor) out);
+  }
+
+  /** What launches matrix products, so that tests reach each of its forms. */
+  CudaLinear linear() {
+    return linear;
   }
 
   /**

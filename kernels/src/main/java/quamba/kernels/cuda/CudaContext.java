@@ -4,6 +4,7 @@ import static jcuda.driver.JCudaDriver.cuCtxCreate;
 import static jcuda.driver.JCudaDriver.cuCtxDestroy;
 import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
 import static jcuda.driver.JCudaDriver.cuDeviceGet;
+import static jcuda.driver.JCudaDriver.cuDeviceGetAttribute;
 import static jcuda.driver.JCudaDriver.cuDeviceGetCount;
 import static jcuda.driver.JCudaDriver.cuInit;
 import static jcuda.driver.JCudaDriver.cuStreamCreate;
@@ -12,6 +13,7 @@ import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
+import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
@@ -22,12 +24,18 @@ import quamba.kernels.BackendUnavailableException;
  * and the one stream in it.
  */
 final class CudaContext implements AutoCloseable {
-  private final CUcontext context;
+  private final CUcontext context = new CUcontext();
   private final CUstream stream = new CUstream();
+  private final int multiprocessors;
+  private final boolean warpgroups;
   private boolean closed;
 
-  private CudaContext(CUcontext context) {
-    this.context = context;
+  private CudaContext(CUdevice device) {
+    multiprocessors =
+        attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    int major = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    int minor = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    warpgroups = major == 9 && minor == 0; // machine code for sm_90a runs on no other
   }
 
   /**
@@ -49,7 +57,7 @@ final class CudaContext implements AutoCloseable {
     }
     CUdevice device = new CUdevice();
     CudaFaults.checkOpening(cuDeviceGet(device, deviceOrdinal), "cuDeviceGet");
-    CudaContext opened = new CudaContext(new CUcontext());
+    CudaContext opened = new CudaContext(device);
     CudaFaults.checkOpening(cuCtxCreate(opened.context, 0, device), "cuCtxCreate");
     int result = cuStreamCreate(opened.stream, CUstream_flags.CU_STREAM_NON_BLOCKING);
     if (result != CUresult.CUDA_SUCCESS) {
@@ -57,6 +65,22 @@ final class CudaContext implements AutoCloseable {
     }
     CudaFaults.checkOpening(result, "cuStreamCreate");
     return opened;
+  }
+
+  private static int attribute(CUdevice device, int attribute) {
+    int[] value = new int[1];
+    CudaFaults.checkOpening(cuDeviceGetAttribute(value, attribute, device), "cuDeviceGetAttribute");
+    return value[0];
+  }
+
+  /** How many blocks can run, one each. */
+  int multiprocessors() {
+    return multiprocessors;
+  }
+
+  /** Whether kernels have what {@code matrix.cuh} calls WARPGROUPS. */
+  boolean hasWarpgroups() {
+    return warpgroups;
   }
 
   /** The stream that orders all work. */

@@ -8,7 +8,8 @@ import quamba.kernels.DType;
 /**
  * Every entry point of the {@code .cu} files, with the threads of its blocks and its parameters as
  * they stand there; shapes are told there too. An entry's name is its constant's in lower case, and
- * the name's first word is its file unless another is given.
+ * the name's first word is its file unless another is given. Kernels with dynamic shared memory are
+ * only launched on devices with warpgroups.
  */
 enum CudaKernel {
   EMBED_F32_F32(
@@ -20,6 +21,10 @@ enum CudaKernel {
       128,
       "const int* ids, const signed char* table, const float* row_scales, float* out,"
           + " int out_stride, int dim"),
+  EMBED_WIDE_I8_F32(
+      128,
+      "const int* ids, const signed char* table, const float* row_scales, float* out,"
+          + " int out_stride, int entries, int dim"),
   NORM_F32_F32(256, norm(DType.F32)),
   NORM_F32_I8(256, norm(DType.I8)),
   LINEAR_F32_F32_F32(
@@ -30,6 +35,38 @@ enum CudaKernel {
   LINEAR_FEW_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
   LINEAR_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
   LINEAR_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
+  LINEAR_FEW8_I4_I8_F32("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.F32, "")),
+  LINEAR_FEW16_I4_I8_F32("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.F32, "")),
+  LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.I8, "")),
+  LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.I8, "")),
+  LINEAR_NARROW16_I4_I8_F32(
+      "linear_codes_narrow", 128, 38_656, linearPacked(DType.F32, "int splits, ")),
+  LINEAR_NARROW32_I4_I8_F32(
+      "linear_codes_narrow", 128, 50_944, linearPacked(DType.F32, "int splits, ")),
+  LINEAR_NARROW64_I4_I8_F32(
+      "linear_codes_narrow", 128, 50_688, linearPacked(DType.F32, "int splits, ")),
+  LINEAR_NARROW128_I4_I8_F32(
+      "linear_codes_narrow", 256, 100_352, linearPacked(DType.F32, "int splits, ")),
+  LINEAR_NARROW256_I4_I8_F32(
+      "linear_codes_narrow", 256, 207_104, linearPacked(DType.F32, "int splits, ")),
+  LINEAR_NARROW16_I4_I8_I8(
+      "linear_codes_narrow", 128, 38_656, linearPacked(DType.I8, "int splits, ")),
+  LINEAR_NARROW32_I4_I8_I8(
+      "linear_codes_narrow", 128, 50_944, linearPacked(DType.I8, "int splits, ")),
+  LINEAR_NARROW64_I4_I8_I8(
+      "linear_codes_narrow", 128, 50_688, linearPacked(DType.I8, "int splits, ")),
+  LINEAR_NARROW128_I4_I8_I8(
+      "linear_codes_narrow", 256, 100_352, linearPacked(DType.I8, "int splits, ")),
+  LINEAR_NARROW256_I4_I8_I8(
+      "linear_codes_narrow", 256, 207_104, linearPacked(DType.I8, "int splits, ")),
+  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
+  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 205_824, linearPacked(DType.F32, "")),
+  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
+  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
+  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
+  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 205_824, linearPacked(DType.I8, "")),
+  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
+  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
   CONV_F32_F32_F32(
       128,
       "const int* slots, const int* starts, const int* positions, const float* weight,"
@@ -122,18 +159,24 @@ enum CudaKernel {
 
   private final String file;
   private final int threads;
+  private final int sharedBytes;
   private final String signature;
 
   @SuppressWarnings("Immutable") // made by toList
   private final List<Parameter> parameters;
 
   CudaKernel(int threads, String signature) {
-    this("", threads, signature);
+    this("", threads, 0, signature);
   }
 
   CudaKernel(String file, int threads, String signature) {
+    this(file, threads, 0, signature);
+  }
+
+  CudaKernel(String file, int threads, int sharedBytes, String signature) {
     this.file = file;
     this.threads = threads;
+    this.sharedBytes = sharedBytes;
     this.signature = signature;
     parameters =
         Arrays.stream(signature.split(", "))
@@ -155,6 +198,11 @@ enum CudaKernel {
   /** Threads of a block. */
   int threads() {
     return threads;
+  }
+
+  /** Dynamic shared memory of a block. */
+  int sharedBytes() {
+    return sharedBytes;
   }
 
   /** The parameters with their names, as in CUDA but for {@code __restrict__}. */
@@ -194,6 +242,15 @@ enum CudaKernel {
         + " int x_stride, const float* x_scale, "
         + results(out)
         + ", int n, int in, int out_dim";
+  }
+
+  private static String linearPacked(DType out, String splits) {
+    return "const signed char* weight, const float* row_scale, const signed char* x, int x_stride,"
+        + " const float* x_scale, "
+        + results(out)
+        + ", "
+        + splits
+        + "int n, int in, int out_dim";
   }
 
   private static String gate(DType z, DType out) {

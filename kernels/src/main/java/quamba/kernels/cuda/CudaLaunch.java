@@ -117,7 +117,7 @@ final class CudaLaunch {
             kernel.threads(),
             1,
             1,
-            0,
+            kernel.sharedBytes(),
             context.stream(),
             pointers[count],
             null),

@@ -1,5 +1,6 @@
 package quamba.kernels.cuda;
 
+import static jcuda.driver.JCudaDriver.cuFuncSetAttribute;
 import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
 import static jcuda.driver.JCudaDriver.cuModuleLoadData;
 import static jcuda.driver.JCudaDriver.cuModuleUnload;
@@ -11,6 +12,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.Map;
 import jcuda.driver.CUfunction;
+import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
 import quamba.kernels.BackendUnavailableException;
 
@@ -22,16 +24,28 @@ final class CudaModules implements AutoCloseable {
   /**
    * Loads every entry point into the calling thread's context.
    *
+   * @param warpgroups whether to allow kernels the dynamic shared memory that they have with them
    * @throws BackendUnavailableException if the build has no fatbins, or none for this device
    */
-  CudaModules() {
+  CudaModules(boolean warpgroups) {
     for (CudaKernel kernel : CudaKernel.values()) {
       CUmodule module = modules.computeIfAbsent(kernel.file(), CudaModules::load);
       CUfunction function = new CUfunction();
       CudaFaults.checkOpening(
           cuModuleGetFunction(function, module, kernel.entry()), "entry point " + kernel.entry());
+      if (warpgroups && kernel.sharedBytes() > 0) {
+        allowShared(function, kernel);
+      }
       functions.put(kernel, function);
     }
+  }
+
+  /** Kernels have 48 KiB at most unless they are allowed more. */
+  private static void allowShared(CUfunction function, CudaKernel kernel) {
+    int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    CudaFaults.checkOpening(
+        cuFuncSetAttribute(function, attribute, kernel.sharedBytes()),
+        "shared memory of " + kernel.entry());
   }
 
   private static CUmodule load(String name) {

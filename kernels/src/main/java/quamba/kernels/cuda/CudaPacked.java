@@ -5,7 +5,7 @@ import quamba.kernels.Shape;
 
 /**
  * A matrix (out, in) in the order of {@link CudaPacking}: f32 values for F32 inputs, and for I8
- * inputs codes with a scale a row. Its dtype is that of the inputs.
+ * inputs, on devices without warpgroups, codes with a scale a row. Its dtype is that of the inputs.
  */
 final class CudaPacked extends CudaOpaque {
   private final CudaTensor elements; // (panels, groups, PANEL, group) of the inputs' dtype

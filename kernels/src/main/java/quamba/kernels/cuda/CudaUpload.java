@@ -15,10 +15,17 @@ import quamba.kernels.Shape;
 final class CudaUpload {
   private final CudaArena arena;
   private final CudaStaging staging;
+  private final boolean warpgroups;
 
-  CudaUpload(CudaArena arena, CudaStaging staging) {
+  /**
+   * Takes memory from the arena.
+   *
+   * @param warpgroups whether codes are packed for the kernels that need them
+   */
+  CudaUpload(CudaArena arena, CudaStaging staging, boolean warpgroups) {
     this.arena = arena;
     this.staging = staging;
+    this.warpgroups = warpgroups;
   }
 
   /** A new zeroed tensor. */
@@ -63,8 +70,8 @@ final class CudaUpload {
     return CudaPacked.values(weight.shape(), pack(DType.F32, weight.shape(), rows));
   }
 
-  /** A matrix of codes: for I8 inputs as 8-bit codes, for F32 inputs as their values. */
-  CudaPacked pack(QuantizedWeight weight, DType input) {
+  /** A matrix of codes: for I8 inputs as codes, for F32 inputs as their values. */
+  CudaOpaque pack(QuantizedWeight weight, DType input) {
     Shape shape = Shape.of(weight.out(), weight.in());
     if (input == DType.F32) {
       float[] values = new float[weight.in()];
@@ -76,10 +83,54 @@ final class CudaUpload {
       return CudaPacked.values(shape, pack(DType.F32, shape, rows));
     }
     QuantizedWeight.Int8 wide = weight.asInt8();
+    if (warpgroups) {
+      CudaTensor rowScales = upload(wide.scales());
+      CudaTensor eightBit = send(new CudaWidePacking(wide));
+      if (weight instanceof QuantizedWeight.Int4 four) {
+        CudaTensor fourBit = send(new CudaTilePacking(four, wide));
+        return CudaCodes.fourBit(fourBit, eightBit, rowScales, shape);
+      }
+      return CudaCodes.eightBit(eightBit, rowScales, shape);
+    }
     ByteBuffer codes = wide.codes().data();
     CudaPacking.Rows rows =
         (row, first, count, target) -> target.put(0, codes, row * wide.in() + first, count);
     return CudaPacked.codes(shape, pack(DType.I8, shape, rows), upload(wide.scales()));
+  }
+
+  private CudaTensor send(CudaWidePacking packing) {
+    Shape order = Shape.of(packing.chunks(), packing.rows(), CudaWidePacking.CHUNK);
+    CudaAddress address = arena.allocate(order.elements(), "matrix of 8-bit codes " + order);
+    int count = packing.chunks() * packing.rows();
+    send(address, count, CudaWidePacking.CHUNK, packing::pack);
+    return CudaTensor.dense(DType.I8, order, address);
+  }
+
+  private CudaTensor send(CudaTilePacking packing) {
+    Shape bytes = Shape.of(Math.toIntExact(packing.bytes()));
+    CudaAddress codes = arena.allocate(bytes.elements(), "matrix of 4-bit codes " + bytes);
+    CudaAddress ratios = codes.plus(packing.ratiosAt());
+    send(codes, packing.count(), CudaTilePacking.CODES_BYTES, packing::packCodes);
+    send(ratios, packing.count(), CudaTilePacking.RATIOS_BYTES, packing::packRatios);
+    return CudaTensor.dense(DType.I8, bytes, codes);
+  }
+
+  /** Writes piece {@code index} of a packed matrix to {@code target[at …]}. */
+  private interface Pieces {
+    void pack(int index, ByteBuffer target, int at);
+  }
+
+  /** Sends pieces of one size that lie one after the other. */
+  private void send(CudaAddress target, int count, int bytes, Pieces pieces) {
+    int most = staging.capacity() / bytes;
+    for (int first = 0; first < count; first += most) {
+      int sent = Math.min(most, count - first);
+      ByteBuffer buffer = staging.reserve(sent * bytes);
+      for (int piece = 0; piece < sent; piece++) {
+        pieces.pack(first + piece, buffer, piece * bytes);
+      }
+      staging.send(target.plus((long) first * bytes), sent * bytes);
+    }
   }
 
   private CudaTensor pack(DType dtype, Shape shape, CudaPacking.Rows rows) {

@@ -24,7 +24,8 @@ final class CudaKernelTest {
 
   private static final Pattern ENTRY =
       Pattern.compile(
-          "extern \"C\" __global__ void __launch_bounds__\\((\\w+)(?:, \\w+)?\\)\\s+(\\w+)\\(([^)]*)\\)");
+          "extern \"C\" __global__ void __launch_bounds__\\((\\w+)(?:, \\w+)?\\)(?: IN_CLUSTERS)?"
+              + "\\s+(\\w+)\\(([^)]*)\\)");
 
   /** An entry point as the sources have it. */
   private record Entry(String file, int threads, String parameters) {}
@@ -58,6 +59,18 @@ final class CudaKernelTest {
     }
   }
 
+  /** A block's, or a warp's. */
+  @Test
+  void everyFileTellsItsDynamicSharedMemory() throws IOException {
+    for (CudaKernel kernel : CudaKernel.values()) {
+      String text = Files.readString(SOURCES.resolve(kernel.file() + ".cu"));
+      String block = "%,d".formatted(kernel.sharedBytes());
+      String warp = "%,d".formatted(kernel.sharedBytes() / (kernel.threads() / 32));
+      boolean told = text.contains(block) || text.contains(warp);
+      assertTrue(kernel.sharedBytes() == 0 || told, kernel.entry() + ": " + block);
+    }
+  }
+
   @Test
   void parametersAreTypedInOrder() {
     assertEquals(
@@ -77,6 +90,12 @@ final class CudaKernelTest {
     assertNumber(CudaLinear.LINEAR_ROWS, "linear.cu", "LINEAR_ROWS");
     assertNumber(CudaLinear.LINEAR_FEW_ROWS, "linear_codes.cu", "LINEAR_FEW_ROWS");
     assertNumber(CudaLinear.LINEAR_CODES_ROWS, "linear_codes.cu", "LINEAR_CODES_ROWS");
+    assertNumber(CudaWidePacking.CHUNK, "matrix.cuh", "CHUNK");
+    assertNumber(CudaWidePacking.PIECE, "matrix.cuh", "PIECE");
+    assertNumber(CudaTilePacking.CHUNK, "matrix.cuh", "CHUNK");
+    assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
+    assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
+    assertNumber(CudaLinearForm.WIDE_ROWS, "linear_codes_wide.cu", "TILE_ROWS");
     assertNumber(CudaBackend.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
     assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
     assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");

@@ -1,0 +1,109 @@
+package quamba.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Locale;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import quamba.kernels.DType;
+import quamba.kernels.cuda.CudaLinearForm.Size;
+
+/** Which kernel multiplies codes, and over how many blocks, without a device. */
+final class CudaLinearFormTest {
+  private static final int MULTIPROCESSORS = 132;
+  private static final int MOST_SHARED_BYTES = 227 << 10; // of a block of sm_90
+  private static final int MOST_STATIC_BYTES = 9 << 10; // of these kernels
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, FEW8",
+    "8, FEW8",
+    "9, FEW16",
+    "16, FEW16",
+    "17, NARROW32",
+    "32, NARROW32",
+    "33, NARROW64",
+    "64, NARROW64"
+  })
+  void fourBitFormsGoByTheirRows(int n, CudaLinearForm expected) {
+    assertEquals(expected, CudaLinearForm.ofFourBit(n));
+  }
+
+  /** For example 512 by 10576: 168, 224, 332 and 664 tiles, so 2·320, 2·256, 3·192 and 6·128. */
+  @ParameterizedTest
+  @CsvSource({
+    "1, 80, WIDE64",
+    "128, 5120, WIDE64",
+    "512, 2560, WIDE128",
+    "512, 10576, WIDE192",
+    "8192, 8192, WIDE256",
+    "0, 80, WIDE256"
+  })
+  void wideFormsGoByTheirTiles(int n, int out, CudaLinearForm expected) {
+    assertEquals(expected, CudaLinearForm.ofEightBit(new Size(n, 2560, out), MULTIPROCESSORS));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "NARROW16, 2560, 2560, 8",
+    "NARROW16, 2560, 10576, 2",
+    "NARROW32, 2560, 2560, 8",
+    "NARROW32, 1024, 2560, 8",
+    "NARROW32, 1023, 2560, 8",
+    "NARROW32, 896, 2560, 4",
+    "NARROW32, 300, 2560, 2",
+    "NARROW32, 128, 2560, 1",
+    "NARROW32, 2560, 10576, 2",
+    "NARROW32, 2560, 50288, 1",
+    "NARROW128, 2560, 10576, 2",
+    "NARROW256, 2560, 10576, 1",
+    "NARROW256, 2560, 2560, 4",
+    "FEW8, 2560, 2560, 1",
+    "WIDE64, 2560, 2560, 1"
+  })
+  void inputsAreSplitWhileBlocksRunAtOnce(CudaLinearForm form, int in, int out, int expected) {
+    assertEquals(expected, form.splits(new Size(16, in, out), MULTIPROCESSORS));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "FEW8, 1, 33, 1, 3, 1",
+    "FEW8, 9, 32, 1, 2, 2",
+    "FEW16, 16, 16, 1, 1, 1",
+    "NARROW32, 17, 1, 1, 8, 1",
+    "NARROW32, 33, 2560, 8, 320, 2",
+    "NARROW64, 64, 10576, 2, 336, 1",
+    "NARROW256, 300, 10576, 1, 88, 2",
+    "WIDE64, 1, 80, 1, 2, 1",
+    "WIDE192, 512, 10576, 1, 132, 1",
+    "WIDE192, 0, 10576, 1, 0, 1"
+  })
+  void blocksCoverTheProduct(
+      CudaLinearForm form, int n, int out, int splits, int across, int down) {
+    Size size = new Size(n, 2560, out);
+    assertEquals(across, form.across(size, splits, MULTIPROCESSORS));
+    assertEquals(down, form.down(size));
+  }
+
+  @ParameterizedTest
+  @EnumSource(CudaLinearForm.class)
+  void formsAreNamedAsTheirKernels(CudaLinearForm form) {
+    String name = "linear_" + form.name().toLowerCase(Locale.ROOT);
+    String weight = form.readsFourBit() ? "_i4_i8_" : "_i8_i8_";
+    assertEquals(name + weight + "f32", form.kernel(DType.F32).entry());
+    assertEquals(name + weight + "i8", form.kernel(DType.I8).entry());
+    assertEquals(form.splits(), form.kernel(DType.I8).signature().contains("int splits"));
+    assertEquals(form.splits(), form.kernel(DType.F32).signature().contains("int splits"));
+  }
+
+  @ParameterizedTest
+  @EnumSource(CudaLinearForm.class)
+  void blocksFitAMultiprocessor(CudaLinearForm form) {
+    for (DType out : new DType[] {DType.F32, DType.I8}) {
+      int bytes = form.kernel(out).sharedBytes();
+      assertTrue(bytes > 0 && bytes + MOST_STATIC_BYTES <= MOST_SHARED_BYTES, form.toString());
+    }
+  }
+}

@@ -1,0 +1,204 @@
+package quamba.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.BiConsumer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import quamba.kernels.Backend;
+import quamba.kernels.CheckedBackend;
+import quamba.kernels.DType;
+import quamba.kernels.HostTensor;
+import quamba.kernels.Linear;
+import quamba.kernels.Probe;
+import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Shape;
+import quamba.kernels.Tensor;
+import quamba.kernels.cpu.CpuBackend;
+
+/** Matrix products of codes, bit by bit as the CPU backend's, and nothing written beside them. */
+@NeedsCuda
+final class CudaLinearTest {
+  private static final float[] X_SCALE = {0.01f};
+  private static final int LEFT = 3; // columns beside an output view
+  private static final int BESIDE = 5; // columns beside it on both sides
+
+  private CudaBackend cuda;
+  private Probe probe;
+  private Probe cpu;
+
+  @BeforeEach
+  void open() {
+    cuda = CudaBackend.open(0);
+    probe = new Probe(new CheckedBackend(cuda));
+    cpu = new Probe(new CheckedBackend(CpuBackend.open(2)));
+  }
+
+  @AfterEach
+  void close() {
+    probe.backend().close();
+    cpu.backend().close();
+  }
+
+  /** What a product is of, and what the CPU makes of it. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  private record Expected(
+      QuantizedWeight weight, byte[] x, float[] scales, float[] floats, byte[] codes) {
+    int rows() {
+      return x.length / weight.in();
+    }
+
+    static Expected of(Probe cpu, QuantizedWeight weight, int rows) {
+      byte[] x = Probe.randomCodes(80, rows * weight.in());
+      // So that some results are held to −128 and 127.
+      float size = (float) Math.sqrt(weight.in()) / 250;
+      float[] scales = Probe.randomScales(81, weight.out(), size);
+      Backend backend = cpu.backend();
+      Linear linear = new Linear(backend.pack(weight, DType.I8));
+      Tensor xs = cpu.codes(x, X_SCALE, rows, weight.in());
+      Tensor floats = cpu.zeros(rows, weight.out());
+      backend.linear(linear, xs, floats);
+      Tensor codes = cpu.codes(scales, rows, weight.out());
+      backend.linear(linear, xs, codes);
+      return new Expected(weight, x, scales, cpu.floats(floats), cpu.bytes(codes));
+    }
+  }
+
+  private static QuantizedWeight eightBit(int out, int in) {
+    byte[] codes = Probe.randomCodes(82, out * in);
+    return QuantizedWeight.of(
+        new HostTensor(DType.I8, Shape.of(out, in), ByteBuffer.wrap(codes)),
+        HostTensor.of(Shape.of(out), Probe.randomScales(83, out, 1f / 127)));
+  }
+
+  /** With scales of either sign, a last row of zeros, and a group of zeros of no finite ratio. */
+  private static QuantizedWeight fourBit(int out, int in) {
+    int groups = (in + 127) / 128;
+    byte[] pairs = Probe.randomCodes(84, out * in / 2);
+    float[] scales = Probe.randomScales(85, out * groups, 1f / 7);
+    for (int i = 0; i < scales.length; i += 3) {
+      scales[i] = -scales[i];
+    }
+    if (out > 1) {
+      Arrays.fill(pairs, (out - 1) * in / 2, out * in / 2, (byte) 0);
+      Arrays.fill(pairs, 0, Math.min(in, 128) / 2, (byte) 0);
+      scales[0] = 1e30f;
+    }
+    return QuantizedWeight.of(
+        new HostTensor(DType.U8, Shape.of(out, in / 2), ByteBuffer.wrap(pairs)),
+        HostTensor.of(Shape.of(out, groups), scales));
+  }
+
+  /** Of every kernel that the backend chooses, tiles that are full and not, x aligned and not. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 5, 8, 9, 16, 17, 40, 64, 65, 130, 300})
+  void linearOfCodesEqualsTheCpuBackend(int rows) {
+    for (QuantizedWeight weight :
+        List.of(
+            eightBit(33, 45),
+            eightBit(1, 131),
+            eightBit(200, 1001),
+            eightBit(777, 2560),
+            fourBit(33, 46),
+            fourBit(1, 130),
+            fourBit(200, 1002),
+            fourBit(777, 2560))) {
+      Expected expected = Expected.of(cpu, weight, rows);
+      Linear linear = new Linear(probe.backend().pack(weight, DType.I8));
+      BiConsumer<Tensor, Tensor> product = (x, out) -> probe.backend().linear(linear, x, out);
+      assertEqual(expected, aligned(expected), product);
+      assertEqual(expected, probe.view(expected.x(), X_SCALE, rows, weight.in()), product);
+      assertEqual(expected, probe.codes(expected.x(), X_SCALE, rows, weight.in()), product);
+    }
+  }
+
+  /** More of them than fit the room for such rows at once. */
+  @ParameterizedTest
+  @ValueSource(ints = {700})
+  void manyRowsThatAreNotAlignedEqualTheCpuBackend(int rows) {
+    for (QuantizedWeight weight : List.of(eightBit(17, 2562), fourBit(17, 2562))) {
+      Expected expected = Expected.of(cpu, weight, rows);
+      Linear linear = new Linear(probe.backend().pack(weight, DType.I8));
+      Tensor x = probe.view(expected.x(), X_SCALE, rows, weight.in());
+      assertEqual(expected, x, (from, out) -> probe.backend().linear(linear, from, out));
+    }
+  }
+
+  /** Every kernel, those that are not the best for a size too, with every split of the inputs. */
+  @ParameterizedTest
+  @EnumSource(CudaLinearForm.class)
+  void everyFormEqualsTheCpuBackend(CudaLinearForm form) {
+    for (QuantizedWeight weight :
+        List.of(fourBit(33, 46), fourBit(1, 130), fourBit(200, 1002), fourBit(777, 2560))) {
+      Tensor packed = probe.backend().pack(weight, DType.I8);
+      assumeTrue(packed instanceof CudaCodes, "the device has no warpgroups");
+      for (int rows : new int[] {1, 17, 130, 300}) {
+        Expected expected = Expected.of(cpu, weight, rows);
+        for (int splits = 1; splits <= most(form, weight); splits *= 2) {
+          int shared = splits;
+          assertEqual(
+              expected,
+              aligned(expected),
+              (x, out) ->
+                  cuda.linear()
+                      .run(form, shared, (CudaCodes) packed, (CudaTensor) x, (CudaTensor) out));
+        }
+      }
+    }
+  }
+
+  private static int most(CudaLinearForm form, QuantizedWeight weight) {
+    return form.splits() ? Math.min(CudaLinearForm.CLUSTER, (weight.in() + 127) / 128) : 1;
+  }
+
+  /** The rows of x with something behind each. */
+  private Tensor aligned(Expected expected) {
+    int in = expected.weight().in();
+    int width = (in + 31) / 16 * 16;
+    byte[] wide = new byte[expected.rows() * width];
+    Arrays.fill(wide, (byte) 99);
+    for (int row = 0; row < expected.rows(); row++) {
+      System.arraycopy(expected.x(), row * in, wide, row * width, in);
+    }
+    return probe.codes(wide, X_SCALE, expected.rows(), width).columns(0, in);
+  }
+
+  private void assertEqual(Expected expected, Tensor x, BiConsumer<Tensor, Tensor> product) {
+    int rows = expected.rows();
+    int out = expected.weight().out();
+    String what = "%d rows by %d, %d".formatted(rows, out, expected.weight().in());
+
+    Tensor floats = probe.zeros(rows, out);
+    product.accept(x, floats);
+    assertArrayEquals(expected.floats(), probe.floats(floats), what);
+    Tensor codes = probe.codes(expected.scales(), rows, out);
+    product.accept(x, codes);
+    assertArrayEquals(expected.codes(), probe.bytes(codes), what);
+
+    int width = out + BESIDE;
+    float[] wideFloats = new float[rows * width];
+    byte[] wideCodes = new byte[rows * width];
+    Arrays.fill(wideFloats, 77);
+    Arrays.fill(wideCodes, (byte) 77);
+    float[] wideScales = new float[width];
+    Arrays.fill(wideScales, 1e30f);
+    System.arraycopy(expected.scales(), 0, wideScales, LEFT, out);
+    Tensor floatsBeside = probe.floats(wideFloats, rows, width);
+    Tensor codesBeside = probe.codes(wideCodes, wideScales, rows, width);
+    product.accept(x, floatsBeside.columns(LEFT, out));
+    product.accept(x, codesBeside.columns(LEFT, out));
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(expected.floats(), row * out, wideFloats, row * width + LEFT, out);
+      System.arraycopy(expected.codes(), row * out, wideCodes, row * width + LEFT, out);
+    }
+    assertArrayEquals(wideFloats, probe.floats(floatsBeside), what + " as a view");
+    assertArrayEquals(wideCodes, probe.bytes(codesBeside), what + " as a view");
+  }
+}
