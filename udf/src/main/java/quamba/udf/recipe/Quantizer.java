@@ -84,7 +84,7 @@ public final class Quantizer {
     }
     boolean rotated = recipe.uses(Technique.ROTATION);
     if (rotated) {
-      weights = HadamardFold.of(config).over(weights);
+      weights = fold(config).over(weights);
     }
     String text =
         ConfigText.quantized(
@@ -93,6 +93,17 @@ public final class Quantizer {
             rotated ? "hadamard" : "none",
             description(List.of()));
     return new Run(config, DraftModel.of(text, weights, source), groups, saved).quantize();
+  }
+
+  private static HadamardFold fold(ModelConfig config) {
+    try {
+      return HadamardFold.of(config);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(
+          "d_model %d, inner width %d: %s; --no-rotation leaves the rotation out"
+              .formatted(config.modelDim(), config.mixer().innerDim(), e.getMessage()),
+          e);
+    }
   }
 
   private boolean grouping(ModelConfig config) {

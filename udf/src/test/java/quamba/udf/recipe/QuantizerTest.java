@@ -283,6 +283,28 @@ class QuantizerTest {
     }
   }
 
+  /** Groups of 128 inputs that end early, and a width that no rotation has. */
+  @Test
+  void widthsThatDoNotFitAreTakenOrNamed() {
+    TensorSource source =
+        new RandomModel(
+            """
+            {"d_model": 150, "n_layer": 1, "vocab_size": 64,
+             "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 10}}""",
+            DType.F32);
+    Recipe recipe = Recipe.standard(Scheme.W4A8);
+    IllegalArgumentException refusal =
+        assertThrows(IllegalArgumentException.class, () -> quantize(source, recipe, samples(4, 1)));
+    assertEquals(
+        "d_model 150, inner width 300: no Hadamard transform of size 150: supported are 2^k,"
+            + " 12·2^k, 20·2^k, 28·2^k and 40·2^k; --no-rotation leaves the rotation out",
+        refusal.getMessage());
+    Set<Technique> rest = EnumSet.of(Technique.GPTQ, Technique.GROUPING, Technique.STATE_GROUPS);
+    Recipe unrotated = new Recipe(Scheme.W4A8, TableFormat.I4, TableFormat.I4, rest, 0);
+    double divergence = divergence(source, quantize(source, unrotated, samples(12, 1)).model());
+    assertTrue(divergence > 0 && divergence < 0.6, "divergence " + divergence);
+  }
+
   @Test
   void quantizedModelsAreRefused() {
     TensorSource model =
