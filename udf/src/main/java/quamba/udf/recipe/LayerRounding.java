@@ -191,8 +191,8 @@ final class LayerRounding {
   }
 
   private double put(String name, MatrixRounding.Rounded rounded) {
-    draft.put(name, rounded.codes().codes());
-    draft.put(QuantizedNames.scale(name), rounded.codes().scales());
+    draft.put(name, rounded.weight().codes());
+    draft.put(QuantizedNames.scale(name), rounded.weight().scales());
     return rounded.error();
   }
 
