@@ -53,7 +53,7 @@ final class QuantizedWeightTest {
 
   private static HostTensor pairs(int out, int in, int... codes) {
     int[] pairs = new int[codes.length / 2];
-    Arrays.setAll(pairs, i -> codes[2 * i] & 15 | codes[2 * i + 1] << 4);
+    Arrays.setAll(pairs, i -> (codes[2 * i] & 15) | codes[2 * i + 1] << 4);
     return tensor(DType.U8, Shape.of(out, in / 2), pairs);
   }
 
@@ -62,7 +62,7 @@ final class QuantizedWeightTest {
     Random random = new Random(3);
     int out = 40;
     int in = 300;
-    int[] codes = random.ints(out * in, -8, 8).toArray();
+    int[] codes = random.ints((long) out * in, -8, 8).toArray();
     float[] scales = new float[out * 3];
     for (int i = 0; i < scales.length; i++) {
       scales[i] = Half.round((float) Math.scalb(random.nextGaussian(), -random.nextInt(8)));
