@@ -7,6 +7,12 @@ import java.nio.ByteBuffer;
  * Symmetric: value = code · scale, in single precision.
  */
 public sealed interface QuantizedWeight {
+  /** The codes, as they are stored. */
+  HostTensor codes();
+
+  /** The scales of the codes, as they are stored. */
+  HostTensor scales();
+
   /** Rows. */
   int out();
 
@@ -106,7 +112,8 @@ public sealed interface QuantizedWeight {
     /** Columns that share a scale. */
     public static final int GROUP = 128;
 
-    private static final int MOST = 127;
+    /** Largest magnitude of the 8-bit codes that a row becomes. */
+    public static final int MOST = 127;
 
     /** Checks dtypes and shapes. */
     public Int4 {
@@ -159,7 +166,12 @@ public sealed interface QuantizedWeight {
 
     /** What a 4-bit code of a group is multiplied by to become an 8-bit code of the row. */
     public float ratio(int row, int group, float rowScale) {
-      return rowScale == 0 ? 0 : Half.round(scale(row, group) / rowScale);
+      return ratio(scale(row, group), rowScale);
+    }
+
+    /** As {@link #ratio(int, int, float)}, of a group with the scale {@code scale}. */
+    public static float ratio(float scale, float rowScale) {
+      return rowScale == 0 ? 0 : Half.round(scale / rowScale);
     }
 
     @Override

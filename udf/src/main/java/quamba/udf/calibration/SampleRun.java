@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Set;
 import quamba.kernels.Backend;
 import quamba.udf.checkpoint.TensorSource;
+import quamba.udf.evaluation.Distribution;
 import quamba.udf.model.Capacity;
 import quamba.udf.model.LogitsConsumer;
 import quamba.udf.model.MambaModel;
@@ -136,48 +137,32 @@ public final class SampleRun implements AutoCloseable {
 
   /** Of one comparison. */
   private static final class Sums {
-    private final float[] expected; // (tokens - 1, width) logits
+    private final FloatBuffer logits; // (tokens - 1, width), the reference's
     private final int[] sample;
     private final int width;
+    private final Distribution expected;
+    private final Distribution found;
     private double referenceLoss;
     private double loss;
     private double divergence;
 
-    Sums(float[] expected, int[] sample, int width) {
-      this.expected = expected;
+    Sums(float[] logits, int[] sample, int width) {
+      this.logits = FloatBuffer.wrap(logits);
       this.sample = sample;
       this.width = width;
+      expected = new Distribution(width);
+      found = new Distribution(width);
     }
 
-    void add(int first, int count, FloatBuffer logits, SampleRun run) {
-      float[] found = new float[width];
+    void add(int first, int count, FloatBuffer piece, SampleRun run) {
       for (int i = 0; i < Math.min(count, sample.length - 1 - first); i++) {
-        logits.get(i * run.model.logitsWidth(), found, 0, width);
-        add((first + i) * width, found, sample[first + i + 1]);
+        int next = sample[first + i + 1];
+        expected.read(logits, (first + i) * width);
+        found.read(piece, i * run.model.logitsWidth());
+        referenceLoss -= expected.logProbability(next);
+        loss -= found.logProbability(next);
+        divergence += expected.divergence(found);
       }
-    }
-
-    private void add(int at, float[] found, int next) {
-      double expectedNorm = logSum(expected, at, width);
-      double foundNorm = logSum(found, 0, width);
-      referenceLoss += expectedNorm - expected[at + next];
-      loss += foundNorm - found[next];
-      for (int id = 0; id < width; id++) {
-        double expectedLog = expected[at + id] - expectedNorm;
-        divergence += Math.exp(expectedLog) * (expectedLog - (found[id] - foundNorm));
-      }
-    }
-
-    private static double logSum(float[] logits, int at, int width) {
-      double most = Double.NEGATIVE_INFINITY;
-      for (int i = 0; i < width; i++) {
-        most = Math.max(most, logits[at + i]);
-      }
-      double sum = 0;
-      for (int i = 0; i < width; i++) {
-        sum += Math.exp(logits[at + i] - most);
-      }
-      return most + Math.log(sum);
     }
   }
 }

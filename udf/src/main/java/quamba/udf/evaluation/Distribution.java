@@ -3,7 +3,7 @@ package quamba.udf.evaluation;
 import java.nio.FloatBuffer;
 
 /** What a model expects next: log-probabilities in double, from logits in float. */
-final class Distribution {
+public final class Distribution {
   private final float[] logits; // (vocab)
   private double logSum;
   private int likeliest;
@@ -13,12 +13,12 @@ final class Distribution {
    *
    * @param vocab ids; columns beyond are padding
    */
-  Distribution(int vocab) {
+  public Distribution(int vocab) {
     logits = new float[vocab];
   }
 
   /** Takes the logits that begin at {@code offset}. */
-  void read(FloatBuffer source, int offset) {
+  public void read(FloatBuffer source, int offset) {
     source.get(offset, logits);
     likeliest = 0;
     for (int id = 1; id < logits.length; id++) {
@@ -40,12 +40,12 @@ final class Distribution {
   }
 
   /** Natural logarithm. */
-  double logProbability(int id) {
+  public double logProbability(int id) {
     return logits[id] - logSum;
   }
 
   /** KL(this ‖ other) in natural logarithms. */
-  double divergence(Distribution other) {
+  public double divergence(Distribution other) {
     double sum = 0;
     for (int id = 0; id < logits.length; id++) {
       double mine = logProbability(id);

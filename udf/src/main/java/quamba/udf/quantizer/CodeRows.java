@@ -1,5 +1,13 @@
 package quamba.udf.quantizer;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import quamba.kernels.DType;
+import quamba.kernels.Half;
+import quamba.kernels.HostTensor;
+import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Shape;
+
 /** Codes and scales of a weight while its tiles fill them in, each its own rows. */
 final class CodeRows {
   private static final int LANES = RowTile.LANES;
@@ -11,12 +19,20 @@ final class CodeRows {
   private final float[] scales; // (out, groups)
 
   CodeRows(WeightFormat format, Matrix weight) {
-    QuantizedTensor.checkWidth(format, weight.in());
+    checkWidth(format, weight.in());
     this.format = format;
     out = weight.out();
     in = weight.in();
     codes = new byte[out * in];
     scales = new float[out * format.groups(in)];
+  }
+
+  private static void checkWidth(WeightFormat format, int in) {
+    if (format.bits() == 4 && in % 2 != 0) {
+      throw new IllegalArgumentException(
+          "4-bit weights need an even number of columns, found %d: keep this weight at 8 bits"
+              .formatted(in));
+    }
   }
 
   /** Takes one column of a tile, LANES of {@code source} from {@code at} on. */
@@ -36,8 +52,28 @@ final class CodeRows {
     }
   }
 
-  /** Everything, packed. */
-  QuantizedTensor packed() {
-    return QuantizedTensor.of(format, out, in, codes, scales);
+  /** Everything, packed, with scales as binary16. */
+  QuantizedWeight packed() {
+    boolean bytes = format.bits() == 8;
+    ByteBuffer halves =
+        ByteBuffer.allocate(scales.length * Short.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    for (float scale : scales) {
+      halves.putShort(Half.bits(scale));
+    }
+    return QuantizedWeight.of(
+        new HostTensor(
+            bytes ? DType.I8 : DType.U8,
+            Shape.of(out, in * format.bits() / 8),
+            ByteBuffer.wrap(bytes ? codes : nibbles())),
+        new HostTensor(
+            DType.F16, bytes ? Shape.of(out) : Shape.of(out, format.groups(in)), halves.flip()));
+  }
+
+  private byte[] nibbles() {
+    byte[] packed = new byte[codes.length / 2];
+    for (int i = 0; i < packed.length; i++) {
+      packed[i] = (byte) ((codes[2 * i] & 0xf) | codes[2 * i + 1] << 4);
+    }
+    return packed;
   }
 }

@@ -1,6 +1,7 @@
 package quamba.udf.quantizer;
 
 import java.nio.ByteBuffer;
+import quamba.kernels.Half;
 import quamba.kernels.HostTensor;
 import quamba.udf.checkpoint.TensorSource;
 

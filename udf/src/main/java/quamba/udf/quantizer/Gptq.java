@@ -1,5 +1,7 @@
 package quamba.udf.quantizer;
 
+import quamba.kernels.QuantizedWeight;
+
 /**
  * Rounds a layer's weight so that its outputs change least: minimises {@code tr((W − Q) H (W −
  * Q)ᵀ)} for the Hessian {@code H = (2/n) Σ x xᵀ} of the layer's inputs (Frantar et al. 2022, spec
@@ -44,10 +46,10 @@ public record Gptq(WeightFormat format, ScaleChoice choice, Options options) {
   /**
    * A rounded weight.
    *
-   * @param tensor codes and scales
+   * @param weight codes and scales
    * @param loss {@code tr((W − Q) H (W − Q)ᵀ)} with Q the weight that products really use
    */
-  public record Result(QuantizedTensor tensor, double loss) {}
+  public record Result(QuantizedWeight weight, double loss) {}
 
   /** Refuses the format that has no rows of its own. */
   public Gptq {

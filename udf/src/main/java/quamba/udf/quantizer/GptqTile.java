@@ -1,11 +1,12 @@
 package quamba.udf.quantizer;
 
 import java.util.Arrays;
+import quamba.kernels.QuantizedWeight.Int4;
 
 /** {@link Gptq} on some rows beside each other. Arrays are (in, LANES), columns as rounded. */
 final class GptqTile {
   private static final int LANES = RowTile.LANES;
-  private static final int BLOCK = WeightFormat.GROUP;
+  private static final int BLOCK = Int4.GROUP;
 
   private final Gptq gptq;
   private final Feedback feedback;

@@ -1,5 +1,7 @@
 package quamba.udf.quantizer;
 
+import quamba.kernels.QuantizedWeight.Int4;
+
 /**
  * Rounds lanes of a {@link RowTile} to the codes of a format, each lane with a scale of its own.
  * Also measures what that costs. The loops have no branches, so that the compiler vectorises them.
@@ -37,7 +39,7 @@ final class LaneGrid {
     }
     if (expanded) {
       for (int lane = 0; lane < LANES; lane++) {
-        ratio[lane] = Expansion.ratio(scale[lane], channel[lane]);
+        ratio[lane] = Int4.ratio(scale[lane], channel[lane]);
       }
     }
   }
@@ -74,7 +76,7 @@ final class LaneGrid {
   }
 
   private float expand(float code, int lane) {
-    float wide = Math.max(-Expansion.MOST, Math.min(Expansion.MOST, code * ratio[lane]));
+    float wide = Math.max(-Int4.MOST, Math.min(Int4.MOST, code * ratio[lane]));
     return (wide + ROUND - ROUND) * channel[lane];
   }
 

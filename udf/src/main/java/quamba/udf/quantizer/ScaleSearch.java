@@ -1,6 +1,7 @@
 package quamba.udf.quantizer;
 
 import java.util.Arrays;
+import quamba.kernels.Half;
 
 /**
  * Chooses the scale of a group of columns for every lane of a tile. The candidates are fractions of

@@ -1,5 +1,8 @@
 package quamba.udf.quantizer;
 
+import quamba.kernels.Half;
+import quamba.kernels.QuantizedWeight.Int4;
+
 /**
  * The scales of all groups of a tile's rows, chosen from its weights before any is rounded, and the
  * grid that they make.
@@ -90,7 +93,7 @@ final class StaticScales {
     }
   }
 
-  /** Sets the scales of {@link Expansion} that the grid rounds for. */
+  /** Sets the rows' scales as 8-bit codes ({@link Int4#rowScale}) that the grid rounds for. */
   void setChannels(float[] channelScales) {
     System.arraycopy(channelScales, 0, channels, 0, LANES);
     grid.setChannels(channels);
@@ -118,7 +121,7 @@ final class StaticScales {
   }
 
   /**
-   * The rows' scales of {@link Expansion}.
+   * The rows' scales as 8-bit codes, as {@link Int4#rowScale} has them.
    *
    * @param codes (in, LANES)
    * @param stored (in): where each of these columns is stored
@@ -133,7 +136,7 @@ final class StaticScales {
       }
     }
     for (int lane = 0; lane < LANES; lane++) {
-      largest[lane] /= Expansion.MOST;
+      largest[lane] /= Int4.MOST;
     }
     return largest;
   }
@@ -157,7 +160,7 @@ final class StaticScales {
     return codes;
   }
 
-  /** Squared errors of the rows, with the scales of {@link Expansion} that their codes have. */
+  /** Squared errors of the rows, with the scales as 8-bit codes that their codes lead to. */
   private float[] errors(float[] weights, float[] importance) {
     float[] codes = codes(weights);
     float[] values = new float[LANES];

@@ -1,5 +1,7 @@
 package quamba.udf.quantizer;
 
+import quamba.kernels.Half;
+
 /** The one scale of a whole 8-bit tensor. */
 final class TensorScale {
   private static final int MOST = 127;

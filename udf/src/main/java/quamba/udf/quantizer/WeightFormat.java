@@ -1,5 +1,8 @@
 package quamba.udf.quantizer;
 
+import quamba.kernels.QuantizedWeight;
+import quamba.kernels.QuantizedWeight.Int4;
+
 /**
  * How a weight is stored and multiplied. Symmetric, without zero points; scales are binary16, and
  * rounding uses the scale as it is stored.
@@ -15,11 +18,8 @@ public enum WeightFormat {
    * gives the longer end of the grid to whichever sign needs it.
    */
   INT4,
-  /** As {@link #INT4}, multiplied as integers: the weight is that of {@link Expansion}. */
+  /** As {@link #INT4}, multiplied as integers: the weight is that of {@link Int4#asInt8}. */
   INT4_AS_INT8;
-
-  /** Columns that share a scale of a 4-bit weight. */
-  public static final int GROUP = 128;
 
   /** Bits of a code. */
   public int bits() {
@@ -28,7 +28,12 @@ public enum WeightFormat {
 
   /** Scales of a row of {@code in} columns. */
   public int groups(int in) {
-    return bits() == 8 ? 1 : (in + GROUP - 1) / GROUP;
+    return bits() == 8 ? 1 : (in + Int4.GROUP - 1) / Int4.GROUP;
+  }
+
+  /** The matrix whose values a product in this format really uses, of one as it is stored. */
+  public QuantizedWeight effective(QuantizedWeight weight) {
+    return this == INT4_AS_INT8 ? weight.asInt8() : weight;
   }
 
   /** Lowest code. */
@@ -48,6 +53,6 @@ public enum WeightFormat {
 
   /** Columns that share a scale, in a row of {@code in}. */
   int group(int in) {
-    return bits() == 8 ? in : Math.min(in, GROUP);
+    return bits() == 8 ? in : Math.min(in, Int4.GROUP);
   }
 }

@@ -2,6 +2,8 @@ package quamba.udf.quantizer;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import quamba.kernels.Half;
+import quamba.kernels.QuantizedWeight;
 
 /**
  * Rounds each weight to the nearest code of its group's scale. Rows are independent (but for {@link
@@ -14,7 +16,7 @@ import java.util.stream.IntStream;
  */
 public record WeightRounding(WeightFormat format, ScaleChoice choice, int threads) {
   /** Rounds with all columns equally important. */
-  public QuantizedTensor round(Matrix weight) {
+  public QuantizedWeight round(Matrix weight) {
     float[] importance = new float[weight.in()];
     Arrays.fill(importance, 1);
     return round(weight, importance);
@@ -27,7 +29,7 @@ public record WeightRounding(WeightFormat format, ScaleChoice choice, int thread
    * @throws IllegalArgumentException if a weight is not finite, or is too large for a scale of
    *     binary16, or the width has no 4-bit form
    */
-  public QuantizedTensor round(Matrix weight, float[] importance) {
+  public QuantizedWeight round(Matrix weight, float[] importance) {
     checkFinite(weight);
     CodeRows codes = new CodeRows(format, weight);
     if (format == WeightFormat.INT8_TENSOR) {

@@ -30,7 +30,10 @@ final class BlockSearch {
     this.progress = progress;
   }
 
-  /** At most {@code budget} of {@code layers}, in ascending order; none that loses. */
+  /**
+   * At most the share {@code budget} of {@code layers}, as the nearest whole number; in ascending
+   * order, none that loses.
+   */
   List<Integer> choose(int layers, double budget) {
     double all = divergence(List.of());
     double[] gains = new double[layers];
@@ -50,7 +53,7 @@ final class BlockSearch {
     }
     order.sort(Comparator.comparingDouble(layer -> -gains[layer]));
     return order.stream()
-        .limit((long) Math.floor(budget * layers))
+        .limit(Math.round(budget * layers))
         .filter(layer -> gains[layer] > 0)
         .sorted()
         .toList();

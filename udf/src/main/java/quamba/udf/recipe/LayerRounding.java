@@ -33,6 +33,7 @@ final class LayerRounding {
   private final Recipe.Means means;
   private final DraftModel draft;
   private final Ranges ranges;
+  private final List<Integer> floatLayers;
   private final ActivationScales scales;
   private final MatrixRounding rounding;
 
@@ -40,6 +41,7 @@ final class LayerRounding {
    * Rounds {@code draft}.
    *
    * @param ranges of the floats' activations
+   * @param floatLayers layers whose activations stay in floats whatever the scheme
    */
   LayerRounding(
       ModelConfig config,
@@ -47,13 +49,15 @@ final class LayerRounding {
       Calibration calibration,
       Recipe.Means means,
       DraftModel draft,
-      Ranges ranges) {
+      Ranges ranges,
+      List<Integer> floatLayers) {
     this.config = config;
     this.recipe = recipe;
     this.calibration = calibration;
     this.means = means;
     this.draft = draft;
     this.ranges = ranges;
+    this.floatLayers = floatLayers;
     scales = new ActivationScales(config, recipe, ranges);
     rounding = new MatrixRounding(means.threads());
   }
@@ -94,13 +98,13 @@ final class LayerRounding {
     matrices.forEach(
         (tap, matrix) -> {
           String name = "backbone.layers.%d.mixer.%s.weight".formatted(layer, matrix);
-          errors.put(matrix, round(name, format(matrix), new Site(layer, tap), moments));
+          errors.put(matrix, round(name, format(layer, matrix), new Site(layer, tap), moments));
         });
     if (recipe.uses(Technique.STATIC_STATE)) {
       scales.putState(draft, layer);
     }
     double saturated = 0;
-    if (codes()) {
+    if (codes(layer)) {
       scales.put(draft, layer, groups);
       for (Tap tap : matrices.keySet()) {
         saturated = Math.max(saturated, scales.saturated(layer, tap));
@@ -119,11 +123,11 @@ final class LayerRounding {
     }
     int behind = config.layers();
     Tap tap = Tap.IN_PROJ_INPUT;
-    WeightFormat four = codes() ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
+    WeightFormat four = codes(behind) ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
     WeightFormat format = recipe.head() == TableFormat.I8 ? WeightFormat.INT8 : four;
     double error = round(name, format, new Site(behind, tap), moments(behind, List.of(tap)));
     double saturated = 0;
-    if (codes()) {
+    if (codes(behind)) {
       draft.put(
           QuantizedNames.HEAD_INPUT_SCALE, HostTensor.of(Shape.of(1), scales.shared(behind, tap)));
       saturated = scales.saturated(behind, tap);
@@ -131,8 +135,9 @@ final class LayerRounding {
     return new LayerReport(part, Map.of(part, error), saturated);
   }
 
-  private boolean codes() {
-    return recipe.scheme().quantizesActivations();
+  /** Whether a layer's activations, or behind the last the head's, are int8. */
+  private boolean codes(int layer) {
+    return recipe.scheme().quantizesActivations() && !floatLayers.contains(layer);
   }
 
   /** The matrices of a layer by where their inputs are seen. */
@@ -148,11 +153,11 @@ final class LayerRounding {
   }
 
   /** dt_proj is small, and dt sits in an exponent. */
-  private WeightFormat format(String matrix) {
+  private WeightFormat format(int layer, String matrix) {
     if (recipe.scheme() == Scheme.W8A8 || matrix.equals("dt_proj")) {
       return WeightFormat.INT8;
     }
-    return codes() ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
+    return codes(layer) ? WeightFormat.INT4_AS_INT8 : WeightFormat.INT4;
   }
 
   /** Of a layer's inputs, the layers before it rounded; nothing without GPTQ. */
@@ -176,7 +181,7 @@ final class LayerRounding {
       return put(name, rounding.alone(weight, format));
     }
     double[] hessian = moments.of(site).hessian();
-    if (codes()) {
+    if (codes(site.layer())) {
       double scale = scales.shared(site.layer(), site.tap());
       for (int i = 0; i < weight.in(); i++) {
         hessian[i * weight.in() + i] += scale * scale / 6; // twice the variance of rounding
@@ -191,8 +196,8 @@ final class LayerRounding {
   }
 
   private double put(String name, MatrixRounding.Rounded rounded) {
-    draft.put(name, rounded.codes().codes());
-    draft.put(QuantizedNames.scale(name), rounded.codes().scales());
+    draft.put(name, rounded.weight().codes());
+    draft.put(QuantizedNames.scale(name), rounded.weight().scales());
     return rounded.error();
   }
 

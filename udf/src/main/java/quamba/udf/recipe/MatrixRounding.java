@@ -1,9 +1,9 @@
 package quamba.udf.recipe;
 
 import java.util.stream.IntStream;
+import quamba.kernels.QuantizedWeight;
 import quamba.udf.quantizer.Gptq;
 import quamba.udf.quantizer.Matrix;
-import quamba.udf.quantizer.QuantizedTensor;
 import quamba.udf.quantizer.ScaleChoice;
 import quamba.udf.quantizer.WeightFormat;
 import quamba.udf.quantizer.WeightRounding;
@@ -15,32 +15,37 @@ import quamba.udf.quantizer.WeightRounding;
  */
 record MatrixRounding(int threads) {
   /**
-   * Codes, and what they do to outputs.
+   * A rounded matrix, and what that does to outputs.
    *
+   * @param weight codes and scales
    * @param error of the outputs, squared, in units of the squared outputs
    */
-  record Rounded(QuantizedTensor codes, double error) {}
+  record Rounded(QuantizedWeight weight, double error) {}
 
   /** Rounds a matrix for inputs of this Hessian. */
   Rounded forInputs(String name, Matrix weight, WeightFormat format, double[] hessian) {
     Gptq gptq = new Gptq(format, ScaleChoice.SEARCH, Gptq.Options.standard(threads));
     Gptq.Result result = gptq.quantize(name, weight, hessian);
     double energy = energy(weight, hessian);
-    return new Rounded(result.tensor(), energy == 0 ? 0 : result.loss() / energy);
+    return new Rounded(result.weight(), energy == 0 ? 0 : result.loss() / energy);
   }
 
   /** Rounds a matrix for inputs of which nothing is known. */
   Rounded alone(Matrix weight, WeightFormat format) {
-    QuantizedTensor codes = new WeightRounding(format, ScaleChoice.SEARCH, threads).round(weight);
-    float[] found = codes.effective(format).values();
+    QuantizedWeight rounded = new WeightRounding(format, ScaleChoice.SEARCH, threads).round(weight);
+    QuantizedWeight used = format.effective(rounded);
+    float[] found = new float[weight.in()];
     double error = 0;
     double energy = 0;
-    for (int i = 0; i < found.length; i++) {
-      double difference = weight.values()[i] - found[i];
-      error += difference * difference;
-      energy += (double) weight.values()[i] * weight.values()[i];
+    for (int row = 0, at = 0; row < weight.out(); row++) {
+      used.read(row, found, 0);
+      for (int column = 0; column < found.length; column++, at++) {
+        double difference = weight.values()[at] - found[column];
+        error += difference * difference;
+        energy += (double) weight.values()[at] * weight.values()[at];
+      }
     }
-    return new Rounded(codes, energy == 0 ? 0 : error / energy);
+    return new Rounded(rounded, energy == 0 ? 0 : error / energy);
   }
 
   /** {@code tr(W H Wᵀ)}. */

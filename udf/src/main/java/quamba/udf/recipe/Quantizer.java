@@ -84,7 +84,7 @@ public final class Quantizer {
     }
     boolean rotated = recipe.uses(Technique.ROTATION);
     if (rotated) {
-      weights = HadamardFold.of(config).over(weights);
+      weights = fold(config).over(weights);
     }
     String text =
         ConfigText.quantized(
@@ -93,6 +93,17 @@ public final class Quantizer {
             rotated ? "hadamard" : "none",
             description(List.of()));
     return new Run(config, DraftModel.of(text, weights, source), groups, saved).quantize();
+  }
+
+  private static HadamardFold fold(ModelConfig config) {
+    try {
+      return HadamardFold.of(config);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(
+          "d_model %d, inner width %d: %s; --no-rotation leaves the rotation out"
+              .formatted(config.modelDim(), config.mixer().innerDim(), e.getMessage()),
+          e);
+    }
   }
 
   private boolean grouping(ModelConfig config) {
@@ -133,43 +144,55 @@ public final class Quantizer {
   /** One model on its way. */
   private final class Run {
     private final ModelConfig config;
-    private final DraftModel draft;
     private final DraftModel floats;
     private final int[][] groups;
     private final SavedSteps saved;
     private final List<LayerReport> reports = new ArrayList<>();
 
-    Run(ModelConfig config, DraftModel draft, int[][] groups, SavedSteps saved) {
+    Run(ModelConfig config, DraftModel floats, int[][] groups, SavedSteps saved) {
       this.config = config;
-      this.draft = draft;
+      this.floats = floats;
       this.groups = groups;
       this.saved = saved;
-      floats = draft.with(draft.config());
     }
 
     Quantized quantize() {
-      Ranges ranges = calibration.ranges(draft, measured());
+      Ranges ranges = calibration.ranges(floats, measured());
       progress.accept("activations are measured");
-      LayerRounding rounding = new LayerRounding(config, recipe, calibration, means, draft, ranges);
-      step("embedding", rounding::embedding);
-      for (int layer = 0; layer < config.layers(); layer++) {
-        int at = layer;
-        step("layer " + layer, () -> rounding.layer(at, groups[at]));
-      }
-      step("head", rounding::head);
-      DraftModel result = draft;
+      DraftModel draft = round("", ranges, List.of());
       if (recipe.scheme() == Scheme.W4AX) {
         BlockSearch search = new BlockSearch(calibration, floats, draft, progress);
         List<Integer> chosen = search.choose(config.layers(), recipe.budget());
-        result =
-            BlockSearch.withFloats(draft, chosen)
+        progress.accept("layers with activations in floats: " + chosen);
+        reports.clear();
+        draft =
+            round("mixed ", ranges, chosen)
                 .with(ConfigText.withRecipe(draft.config(), description(chosen)));
       }
-      return new Quantized(result, reports);
+      return new Quantized(draft, reports);
+    }
+
+    /**
+     * Rounds everything.
+     *
+     * @param kind begins the names of the steps
+     * @param floatLayers layers that keep their activations in floats
+     */
+    private DraftModel round(String kind, Ranges ranges, List<Integer> floatLayers) {
+      DraftModel draft = floats.with(floats.config());
+      LayerRounding rounding =
+          new LayerRounding(config, recipe, calibration, means, draft, ranges, floatLayers);
+      step(draft, kind + "embedding", rounding::embedding);
+      for (int layer = 0; layer < config.layers(); layer++) {
+        int at = layer;
+        step(draft, kind + "layer " + layer, () -> rounding.layer(at, groups[at]));
+      }
+      step(draft, kind + "head", rounding::head);
+      return draft;
     }
 
     /** Does a step, or takes over what it has done before. */
-    private void step(String name, Supplier<LayerReport> work) {
+    private void step(DraftModel draft, String name, Supplier<LayerReport> work) {
       LayerReport report =
           saved
               .restore(name, draft)

@@ -10,6 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import quamba.kernels.QuantizedWeight;
 import quamba.udf.quantizer.Gptq.Options;
 import quamba.udf.quantizer.Gptq.Order;
 
@@ -94,7 +95,7 @@ class GptqTest {
     double[] hessian = Naive.hessian(in, 12);
     double[] inverse = dampedInverse(hessian, in);
     Gptq gptq = new Gptq(format, ScaleChoice.ABSMAX, options(Order.NATURAL, 0));
-    float[] found = gptq.quantize(LAYER, weight, hessian).tensor().dequantized().values();
+    float[] found = Stored.matrix(gptq.quantize(LAYER, weight, hessian).weight()).values();
     int group = format == WeightFormat.INT8 ? in : 128;
     for (int row = 0; row < 5; row++) {
       double[] values = new double[in];
@@ -112,13 +113,13 @@ class GptqTest {
   @EnumSource(names = {"INT8", "INT4", "INT4_AS_INT8"})
   void inputsThatDoNotGoTogetherLeaveNearestRounding(WeightFormat format) {
     Matrix weight = Naive.weight(140, 256, 13);
-    QuantizedTensor expected = new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight);
+    QuantizedWeight expected = new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight);
     // Scales chosen group by group cannot know the row's scale that they lead to.
     boolean expanded = format == WeightFormat.INT4_AS_INT8;
     for (Order order : expanded ? List.of(Order.ACTIVATION) : List.of(Order.values())) {
       Gptq.Result found =
           quantize(format, new Options(0, order, 0, 2), weight, Naive.identity(256));
-      assertEquals(expected, found.tensor());
+      assertEquals(expected, found.weight());
       Gptq.Result swept =
           quantize(format, new Options(0, order, 2, 2), weight, Naive.identity(256));
       if (expanded || format == WeightFormat.INT8 || order == Order.ACTIVATION) {
@@ -135,11 +136,12 @@ class GptqTest {
     Matrix weight = Naive.weight(130, 300, 14);
     double[] hessian = Naive.hessian(300, 15);
     Matrix nearest =
-        new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight).effective(format);
+        Stored.matrix(
+            format.effective(new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight)));
     double before = Naive.loss(weight, nearest, hessian);
     for (Order order : Order.values()) {
       Gptq.Result found = quantize(format, options(order, 0), weight, hessian);
-      double loss = Naive.loss(weight, found.tensor().effective(format), hessian);
+      double loss = Naive.loss(weight, Stored.matrix(format.effective(found.weight())), hessian);
       assertEquals(loss, found.loss(), 1e-3 * loss);
       assertTrue(loss < 0.7 * before, order + ": " + loss + " against " + before);
     }
@@ -164,16 +166,16 @@ class GptqTest {
     Matrix weight = Naive.weight(3, in, 18);
     double[] hessian = Naive.hessian(in, 19);
     Options options = new Options(0, Order.NATURAL, 50, 1);
-    QuantizedTensor found = quantize(WeightFormat.INT4, options, weight, hessian).tensor();
-    Matrix values = found.dequantized();
+    QuantizedWeight found = quantize(WeightFormat.INT4, options, weight, hessian).weight();
+    Matrix values = Stored.matrix(found);
     double least = Naive.loss(weight, values, hessian);
     for (int row = 0; row < 3; row++) {
       for (int column = 0; column < in; column++) {
         for (int step : new int[] {-1, 1}) {
-          int code = found.code(row, column) + step;
+          int code = Stored.code(found, row, column) + step;
           if (code >= -8 && code <= 7) {
             Matrix changed = new Matrix(3, in, values.values().clone());
-            changed.values()[row * in + column] = code * found.scale(row, 0);
+            changed.values()[row * in + column] = code * Stored.scale(found, row, 0);
             assertTrue(Naive.loss(weight, changed, hessian) > least * (1 - 1e-5));
           }
         }
@@ -196,7 +198,7 @@ class GptqTest {
     Options options = options(Order.NATURAL, 2);
     Gptq.Result plain = quantize(WeightFormat.INT4, options, weight, hessian);
     Gptq.Result aware = quantize(format, options, weight, hessian);
-    double plainLoss = Naive.loss(weight, plain.tensor().effective(format), hessian);
+    double plainLoss = Naive.loss(weight, Stored.matrix(format.effective(plain.weight())), hessian);
     assertTrue(aware.loss() < 0.9 * plainLoss, aware.loss() + " against " + plainLoss);
   }
 
@@ -212,19 +214,19 @@ class GptqTest {
       }
     }
     for (Order order : Order.values()) {
-      QuantizedTensor found =
-          quantize(WeightFormat.INT4, options(order, 1), weight, hessian).tensor();
+      QuantizedWeight found =
+          quantize(WeightFormat.INT4, options(order, 1), weight, hessian).weight();
       for (int row = 0; row < 10; row++) {
         for (int dead : new int[] {5, 40}) {
           double expected =
-              Naive.round(weight.values()[row * in + dead], found.scale(row, 0), -8, 7);
-          assertEquals(expected, found.code(row, dead));
+              Naive.round(weight.values()[row * in + dead], Stored.scale(found, row, 0), -8, 7);
+          assertEquals(expected, Stored.code(found, row, dead));
         }
       }
     }
-    QuantizedTensor none =
+    QuantizedWeight none =
         quantize(WeightFormat.INT4, options(Order.NATURAL, 1), weight, new double[in * in])
-            .tensor();
+            .weight();
     assertEquals(new WeightRounding(WeightFormat.INT4, ScaleChoice.SEARCH, 1).round(weight), none);
   }
 
@@ -265,7 +267,7 @@ class GptqTest {
     }
     Matrix weight = Naive.weight(4, in, 26);
     Options undamped = new Options(0, Order.NATURAL, 0, 1);
-    QuantizedTensor found = quantize(WeightFormat.INT4, undamped, weight, hessian).tensor();
+    QuantizedWeight found = quantize(WeightFormat.INT4, undamped, weight, hessian).weight();
     assertEquals(in, found.in());
   }
 

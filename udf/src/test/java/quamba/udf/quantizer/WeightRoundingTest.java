@@ -10,9 +10,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import quamba.kernels.QuantizedWeight;
 
 class WeightRoundingTest {
-  private static QuantizedTensor round(WeightFormat format, ScaleChoice choice, Matrix weight) {
+  private static QuantizedWeight round(WeightFormat format, ScaleChoice choice, Matrix weight) {
     return new WeightRounding(format, choice, 2).round(weight);
   }
 
@@ -28,7 +29,7 @@ class WeightRoundingTest {
   @CsvSource({"INT8, 5, 7", "INT8, 130, 300", "INT4, 3, 2", "INT4, 129, 256", "INT4, 7, 300"})
   void byLargestMagnitudeAsUpstream(WeightFormat format, int out, int in) {
     Matrix weight = Naive.weight(out, in, 4);
-    QuantizedTensor found = round(format, ScaleChoice.ABSMAX, weight);
+    QuantizedWeight found = round(format, ScaleChoice.ABSMAX, weight);
     int group = format == WeightFormat.INT8 ? in : 128;
     int low = format == WeightFormat.INT8 ? -127 : -8;
     int high = format == WeightFormat.INT8 ? 127 : 7;
@@ -37,10 +38,10 @@ class WeightRoundingTest {
         int to = Math.min(in, from + group);
         double most = largest(weight, row, from, to);
         double scale = Naive.half(format == WeightFormat.INT8 ? most / 127 : most * 2 / 15);
-        assertEquals(scale, found.scale(row, from / group));
+        assertEquals(scale, Stored.scale(found, row, from / group));
         for (int column = from; column < to; column++) {
           double expected = Naive.round(weight.values()[row * in + column], scale, low, high);
-          assertEquals(expected, found.code(row, column));
+          assertEquals(expected, Stored.code(found, row, column));
         }
       }
     }
@@ -74,32 +75,32 @@ class WeightRoundingTest {
     for (int i = 0; i < in; i++) {
       importance[i] = i % 16 == 3 ? 0.01f : 1 + i % 5;
     }
-    QuantizedTensor found =
+    QuantizedWeight found =
         new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight, importance);
     double best = 0;
     for (int row = 0; row < weight.out(); row++) {
       float[] group = Arrays.copyOfRange(weight.values(), row * in, (row + 1) * in);
       best += bestError(group, importance, format.low(), format.high());
     }
-    double error = Naive.squaredError(weight, found.dequantized(), importance);
+    double error = Naive.squaredError(weight, Stored.matrix(found), importance);
     assertTrue(error < 1.1 * best, error + " against " + best);
     double absmax =
         Naive.squaredError(
-            weight, round(format, ScaleChoice.ABSMAX, weight).dequantized(), importance);
+            weight, Stored.matrix(round(format, ScaleChoice.ABSMAX, weight)), importance);
     assertTrue(error < 0.9 * absmax, error + " against " + absmax);
   }
 
   @Test
   void codesAreTheNearestOfTheScaleAsStored() {
     Matrix weight = Naive.weight(9, 256, 6);
-    QuantizedTensor found = round(WeightFormat.INT4, ScaleChoice.SEARCH, weight);
+    QuantizedWeight found = round(WeightFormat.INT4, ScaleChoice.SEARCH, weight);
     boolean negative = false;
     for (int row = 0; row < 9; row++) {
       for (int column = 0; column < 256; column++) {
-        double scale = found.scale(row, column / 128);
+        double scale = Stored.scale(found, row, column / 128);
         negative |= scale < 0;
         double expected = Naive.round(weight.values()[row * 256 + column], scale, -8, 7);
-        assertEquals(expected, found.code(row, column));
+        assertEquals(expected, Stored.code(found, row, column));
       }
     }
     assertTrue(negative, "some group's longer end is the positive one");
@@ -113,18 +114,18 @@ class WeightRoundingTest {
         weight.values()[row * 384 + column] *= 0.02f; // a few steps of the row's 8 bits
       }
     }
-    QuantizedTensor plain = round(WeightFormat.INT4, ScaleChoice.SEARCH, weight);
-    QuantizedTensor aware = round(WeightFormat.INT4_AS_INT8, ScaleChoice.SEARCH, weight);
+    QuantizedWeight plain = round(WeightFormat.INT4, ScaleChoice.SEARCH, weight);
+    QuantizedWeight aware = round(WeightFormat.INT4_AS_INT8, ScaleChoice.SEARCH, weight);
     float[] ones = Naive.ones(384);
     WeightFormat format = WeightFormat.INT4_AS_INT8;
-    double plainError = Naive.squaredError(weight, plain.effective(format), ones);
-    double awareError = Naive.squaredError(weight, aware.effective(format), ones);
+    double plainError = Naive.squaredError(weight, Stored.matrix(format.effective(plain)), ones);
+    double awareError = Naive.squaredError(weight, Stored.matrix(format.effective(aware)), ones);
     assertTrue(awareError < plainError, awareError + " against " + plainError);
 
     float[] small = new float[384];
     Arrays.fill(small, 128, 256, 1);
-    plainError = Naive.squaredError(weight, plain.effective(format), small);
-    awareError = Naive.squaredError(weight, aware.effective(format), small);
+    plainError = Naive.squaredError(weight, Stored.matrix(format.effective(plain)), small);
+    awareError = Naive.squaredError(weight, Stored.matrix(format.effective(aware)), small);
     assertTrue(awareError < 0.97 * plainError, awareError + " against " + plainError);
   }
 
@@ -136,35 +137,35 @@ class WeightRoundingTest {
       most = Math.max(most, largest(weight, row, 0, 4));
     }
     double scale = Naive.half(most / 127);
-    QuantizedTensor found = round(WeightFormat.INT8_TENSOR, ScaleChoice.ABSMAX, weight);
+    QuantizedWeight found = round(WeightFormat.INT8_TENSOR, ScaleChoice.ABSMAX, weight);
     for (int row = 0; row < 150; row++) {
-      assertEquals(scale, found.scale(row, 0));
+      assertEquals(scale, Stored.scale(found, row, 0));
       for (int column = 0; column < 4; column++) {
         double expected = Naive.round(weight.values()[row * 4 + column], scale, -127, 127);
-        assertEquals(expected, found.code(row, column));
+        assertEquals(expected, Stored.code(found, row, column));
       }
     }
-    QuantizedTensor searched = round(WeightFormat.INT8_TENSOR, ScaleChoice.SEARCH, weight);
+    QuantizedWeight searched = round(WeightFormat.INT8_TENSOR, ScaleChoice.SEARCH, weight);
     float[] ones = Naive.ones(4);
     assertTrue(
-        Naive.squaredError(weight, searched.dequantized(), ones)
-            <= Naive.squaredError(weight, found.dequantized(), ones));
-    assertEquals(searched.scale(0, 0), searched.scale(149, 0));
+        Naive.squaredError(weight, Stored.matrix(searched), ones)
+            <= Naive.squaredError(weight, Stored.matrix(found), ones));
+    assertEquals(Stored.scale(searched, 0, 0), Stored.scale(searched, 149, 0));
   }
 
   @ParameterizedTest
   @EnumSource
   void rowsDoNotDependOnThreadsOrOnOtherRows(WeightFormat format) {
     Matrix weight = Naive.weight(300, 130, 9);
-    QuantizedTensor one = new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight);
-    QuantizedTensor three = new WeightRounding(format, ScaleChoice.SEARCH, 3).round(weight);
+    QuantizedWeight one = new WeightRounding(format, ScaleChoice.SEARCH, 1).round(weight);
+    QuantizedWeight three = new WeightRounding(format, ScaleChoice.SEARCH, 3).round(weight);
     assertEquals(one, three);
     if (format != WeightFormat.INT8_TENSOR) {
       Matrix part = new Matrix(50, 130, Arrays.copyOfRange(weight.values(), 201 * 130, 251 * 130));
-      QuantizedTensor alone = round(format, ScaleChoice.SEARCH, part);
+      QuantizedWeight alone = round(format, ScaleChoice.SEARCH, part);
       assertArrayEquals(
-          Arrays.copyOfRange(one.dequantized().values(), 201 * 130, 251 * 130),
-          alone.dequantized().values());
+          Arrays.copyOfRange(Stored.matrix(one).values(), 201 * 130, 251 * 130),
+          Stored.matrix(alone).values());
     }
   }
 
@@ -173,7 +174,7 @@ class WeightRoundingTest {
   void negativeRowsZerosAndTinyWeightsAreRepresented(WeightFormat format) {
     Matrix weight = new Matrix(3, 2, new float[] {-1, -3, 0, 0, 1e-9f, -1e-9f});
     for (ScaleChoice choice : ScaleChoice.values()) {
-      float[] found = round(format, choice, weight).effective(format).values();
+      float[] found = Stored.matrix(format.effective(round(format, choice, weight))).values();
       assertEquals(-1, found[0], 0.25);
       assertEquals(-3, found[1], 0.25);
       for (int i = 2; i < 6; i++) {

@@ -1,6 +1,8 @@
 package quamba.udf.recipe;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -111,6 +113,18 @@ class QuantizerTest {
     Quantized quantized = quantize(source, recipe, samples(12, 1));
     double divergence = divergence(source, quantized.model());
     assertTrue(divergence < 0.03, "divergence " + divergence);
+    Recipe all =
+        new Recipe(
+            Scheme.W8A8, TableFormat.F16, TableFormat.F16, EnumSet.allOf(Technique.class), 0);
+    assertTrue(
+        differ(quantized.model(), quantize(source, all, samples(12, 1)).model()),
+        "leaving it out changes nothing");
+  }
+
+  private static boolean differ(TensorSource one, TensorSource other) {
+    return !one.names().equals(other.names())
+        || one.names().stream()
+            .anyMatch(name -> !one.tensor(name).data().equals(other.tensor(name).data()));
   }
 
   @ParameterizedTest
@@ -281,6 +295,45 @@ class QuantizerTest {
     public Comparison compare(TensorSource reference, TensorSource model) {
       return calibration.compare(reference, model);
     }
+  }
+
+  /** Groups of 128 inputs that end early, and a width that no rotation has. */
+  @Test
+  void widthsThatDoNotFitAreTakenOrNamed() {
+    TensorSource source =
+        new RandomModel(
+            """
+            {"d_model": 150, "n_layer": 1, "vocab_size": 64,
+             "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 10}}""",
+            DType.F32);
+    Recipe recipe = Recipe.standard(Scheme.W4A8);
+    IllegalArgumentException refusal =
+        assertThrows(IllegalArgumentException.class, () -> quantize(source, recipe, samples(4, 1)));
+    assertEquals(
+        "d_model 150, inner width 300: no Hadamard transform of size 150: supported are 2^k,"
+            + " 12·2^k, 20·2^k, 28·2^k and 40·2^k; --no-rotation leaves the rotation out",
+        refusal.getMessage());
+    Set<Technique> rest = EnumSet.of(Technique.GPTQ, Technique.GROUPING, Technique.STATE_GROUPS);
+    Recipe unrotated = new Recipe(Scheme.W4A8, TableFormat.I4, TableFormat.I4, rest, 0);
+    double divergence = divergence(source, quantize(source, unrotated, samples(12, 1)).model());
+    assertTrue(divergence > 0 && divergence < 0.6, "divergence " + divergence);
+  }
+
+  /** A layer with activations in floats has the codes that W4A16 has, not those of W4A8. */
+  @Test
+  void mixedLayersAreRoundedForWhatTheyGet() {
+    TensorSource source = random("Mamba2");
+    Set<Technique> techniques = EnumSet.of(Technique.ROTATION, Technique.GPTQ);
+    String codes = "backbone.layers.0.mixer.in_proj.weight";
+    List<TensorSource> models = new ArrayList<>();
+    for (Scheme scheme : List.of(Scheme.W4AX, Scheme.W4A16, Scheme.W4A8)) {
+      Recipe recipe = new Recipe(scheme, TableFormat.I4, TableFormat.I4, techniques, 1);
+      models.add(quantize(source, recipe, samples(12, 1)).model());
+    }
+    assertFalse(
+        models.get(0).names().contains("backbone.layers.0.mixer.z_scale"), "layer 0 was chosen");
+    assertEquals(models.get(1).tensor(codes).data(), models.get(0).tensor(codes).data());
+    assertNotEquals(models.get(2).tensor(codes).data(), models.get(0).tensor(codes).data());
   }
 
   @Test
