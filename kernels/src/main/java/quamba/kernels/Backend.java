@@ -42,8 +42,10 @@ public interface Backend extends AutoCloseable {
   /**
    * New zeroed state for {@link #scan} (slots, heads, headDim, stateDim), its dtype F32, F16 or I8
    * as {@code format} says. F32 is an ordinary tensor; others have no views and are only for scan.
+   *
+   * @param input the dtype of the x, b and c that scan will be given with it, F32 or I8
    */
-  Tensor allocateState(ScanState format, Scan.Dims dims, int slots);
+  Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots);
 
   /**
    * Copies {@code source}, little-endian elements from its position to its limit and as many as
@@ -101,8 +103,8 @@ public interface Backend extends AutoCloseable {
    *
    * @param x (tokens, heads · headDim) f32 or i8, may be a column view, as dt, b and c
    * @param dt (tokens, heads) f32, or of i8 x also i8, before bias and softplus
-   * @param b (tokens, groups · stateDim) of x's dtype
-   * @param c (tokens, groups · stateDim) of x's dtype
+   * @param b (tokens, groups · stateDim) of x's dtype, the scales of codes equal within a group
+   * @param c (tokens, groups · stateDim) as b
    * @param state (slots, heads, headDim, stateDim) f32 or from {@link #allocateState}, updated; in
    *     which order the elements of a slot lie is the backend's choice
    * @param out (tokens, heads · headDim) f32; may be {@code x}
@@ -127,6 +129,18 @@ public interface Backend extends AutoCloseable {
   void rotate(Tensor x, Tensor out);
 
   /**
+   * {@link #gate}, then {@link #rotate}, f32 between the two.
+   *
+   * @param y (n, innerDim) f32, overwritten
+   * @param z (n, innerDim) f32 or i8, may be a column view
+   * @param out (n, innerDim) f32, or i8 with ties away from zero; may be {@code y}
+   */
+  default void gateRotate(Gate p, Tensor y, Tensor z, Tensor out) {
+    gate(p, y, z, y);
+    rotate(y, out);
+  }
+
+  /**
    * Marks the ids of the batch as seen, then chooses the next id of its first rows; a row at
    * position 0 has seen nothing before.
    *
@@ -136,7 +150,17 @@ public interface Backend extends AutoCloseable {
    */
   void sample(Sample p, Batch batch, Tensor ids, Tensor logits, Tensor out);
 
-  /** Releases memory and threads; tensors are dead afterwards. */
+  /**
+   * Operations to be run again and again, on what their tensors then hold.
+   *
+   * @param operations calls operations of this backend, but none that copies from or to the host;
+   *     called now or at every run, with the same effect
+   */
+  default Recording record(Runnable operations) {
+    return operations::run;
+  }
+
+  /** Releases memory and threads; tensors and recordings are dead afterwards. */
   @Override
   void close();
 }

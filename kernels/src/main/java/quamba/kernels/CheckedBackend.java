@@ -23,9 +23,12 @@ public final class CheckedBackend implements Backend {
   private final Backend backend;
   private final IdentityHashMap<Tensor, DType> packed =
       new IdentityHashMap<>(); // with what they multiply
-  private final IdentityHashMap<Tensor, Scan.Dims> states =
+  private final IdentityHashMap<Tensor, Made> states =
       new IdentityHashMap<>(); // those that are rounded
   private final Set<Integer> rotated = new HashSet<>(); // sizes that there is a transform of
+
+  /** For what a state was made. */
+  private record Made(DType input, Scan.Dims dims) {}
 
   /** Checks calls to {@code backend}, which is closed with this. */
   public CheckedBackend(Backend backend) {
@@ -65,14 +68,17 @@ public final class CheckedBackend implements Backend {
   }
 
   @Override
-  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+  public Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots) {
+    if (!FLOATS_OR_CODES.contains(input)) {
+      throw new IllegalArgumentException("state input: expected F32 or I8, found " + input);
+    }
     if (format instanceof ScanState.StaticScaled fixed) {
       int[] expected = {dims.heads(), dims.headDim(), dims.stateDim()};
       check("state scale", fixed.scale(), DType.F32, expected);
     }
-    Tensor state = backend.allocateState(format, dims, slots);
+    Tensor state = backend.allocateState(format, input, dims, slots);
     if (!(format instanceof ScanState.F32)) {
-      states.put(state, dims);
+      states.put(state, new Made(input, dims));
     }
     return state;
   }
@@ -168,13 +174,31 @@ public final class CheckedBackend implements Backend {
     checkValues("scan dt", dt, dts, tokens, dims.heads());
     checkValues("scan b", b, like, tokens, dims.groups() * dims.stateDim());
     checkValues("scan c", c, like, tokens, dims.groups() * dims.stateDim());
-    checkState(state, dims);
+    checkState(state, new Made(x.dtype(), dims));
     check("scan out", out, DType.F32, tokens, dims.innerDim());
     backend.scan(p, batch, x, dt, b, c, state, out);
   }
 
   @Override
   public void gate(Gate p, Tensor y, Tensor z, Tensor out) {
+    checkGate(p, y, z, out);
+    backend.gate(p, y, z, out);
+  }
+
+  @Override
+  public void rotate(Tensor x, Tensor out) {
+    checkRotate(x, out);
+    backend.rotate(x, out);
+  }
+
+  @Override
+  public void gateRotate(Gate p, Tensor y, Tensor z, Tensor out) {
+    checkGate(p, y, z, out);
+    checkRotate(y, out);
+    backend.gateRotate(p, y, z, out);
+  }
+
+  private void checkGate(Gate p, Tensor y, Tensor z, Tensor out) {
     check("gate y", y, DType.F32, ANY, ANY);
     int n = y.shape().dim(0);
     int innerDim = y.shape().dim(1);
@@ -188,11 +212,9 @@ public final class CheckedBackend implements Backend {
                 .formatted(innerDim, normed.groups()));
       }
     }
-    backend.gate(p, y, z, out);
   }
 
-  @Override
-  public void rotate(Tensor x, Tensor out) {
+  private void checkRotate(Tensor x, Tensor out) {
     check("rotate x", x, DType.F32, ANY, ANY);
     int innerDim = x.shape().dim(1);
     if (!rotated.contains(innerDim)) {
@@ -200,7 +222,6 @@ public final class CheckedBackend implements Backend {
       rotated.add(innerDim);
     }
     checkValues("rotate out", out, FLOATS_OR_CODES, x.shape().dim(0), innerDim);
-    backend.rotate(x, out);
   }
 
   @Override
@@ -224,6 +245,11 @@ public final class CheckedBackend implements Backend {
   }
 
   @Override
+  public Recording record(Runnable operations) {
+    return backend.record(operations);
+  }
+
+  @Override
   public void close() {
     packed.clear();
     states.clear();
@@ -241,13 +267,15 @@ public final class CheckedBackend implements Backend {
     check(operation + " batch positions", batch.positions(), DType.I32, batch.rows());
   }
 
-  private void checkState(Tensor state, Scan.Dims dims) {
-    Scan.Dims made = states.get(state);
+  private void checkState(Tensor state, Made use) {
+    Made made = states.get(state);
+    Scan.Dims dims = use.dims();
     if (made == null) {
       check("scan state", state, DType.F32, ANY, dims.heads(), dims.headDim(), dims.stateDim());
-    } else if (!made.equals(dims)) {
+    } else if (!made.equals(use)) {
       throw new IllegalArgumentException(
-          "scan state: expected one made for %s, found for %s".formatted(dims, made));
+          "scan state: expected one made for %s and %s, found for %s and %s"
+              .formatted(use.input(), dims, made.input(), made.dims()));
     }
   }
 

@@ -72,8 +72,8 @@ final class CheckedCodesTest {
     Tensor four = probe.zeros(4);
     Scan scan = new Scan(four, four, four, dims, Scan.Limit.NONE);
     Batch batch = probe.row(0, 2, 0);
-    Tensor state = backend.allocateState(new ScanState.RowScaled(), other, 1);
-    Tensor floats = backend.allocateState(new ScanState.F32(), dims, 1);
+    Tensor state = backend.allocateState(new ScanState.RowScaled(), DType.F32, other, 1);
+    Tensor floats = backend.allocateState(new ScanState.F32(), DType.F32, dims, 1);
     assertRefused(
         "scan dt: expected F32 (2, 4), found I8 (2, 4)",
         () -> backend.scan(scan, batch, plain, codes, plain, plain, floats, plain));
@@ -81,11 +81,15 @@ final class CheckedCodesTest {
         "scan b: expected I8 (2, 4), found F32 (2, 4)",
         () -> backend.scan(scan, batch, codes, plain, plain, codes, floats, plain));
     assertRefused(
-        "scan state: expected one made for %s, found for %s".formatted(dims, other),
+        "scan state: expected one made for F32 and %s, found for F32 and %s".formatted(dims, other),
         () -> backend.scan(scan, batch, plain, plain, plain, plain, state, plain));
     assertRefused(
         "state scale: expected F32 (4, 1, 4), found F32 (2, 4)",
-        () -> backend.allocateState(new ScanState.StaticScaled(plain), dims, 1));
+        () -> backend.allocateState(new ScanState.StaticScaled(plain), DType.F32, dims, 1));
+    Tensor ofCodes = backend.allocateState(new ScanState.RowScaled(), DType.I8, dims, 1);
+    assertRefused(
+        "scan state: expected one made for F32 and %s, found for I8 and %s".formatted(dims, dims),
+        () -> backend.scan(scan, batch, plain, plain, plain, plain, ofCodes, plain));
     assertRefused(
         "rotate x: expected F32 (*, *), found a rounded state (1, 4, 1, 5)",
         () -> backend.rotate(state, plain));

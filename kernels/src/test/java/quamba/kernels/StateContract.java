@@ -82,7 +82,7 @@ public interface StateContract {
 
     Tensor state(Probe probe, Case example, int slots) {
       Scan.Dims dims = example.dims();
-      return probe.backend().allocateState(format(probe, dims), dims, slots);
+      return probe.backend().allocateState(format(probe, dims), DType.F32, dims, slots);
     }
   }
 
@@ -177,7 +177,7 @@ public interface StateContract {
     Scan.Dims dims = new Scan.Dims(heads, 1, 1, 1);
     Tensor zero = probe().zeros(heads);
     Scan scan = new Scan(zero, zero, zero, dims, new Scan.Limit(1, 1));
-    Tensor state = probe().backend().allocateState(new ScanState.F16(), dims, 1);
+    Tensor state = probe().backend().allocateState(new ScanState.F16(), DType.F32, dims, 1);
     Tensor dt = probe().zeros(1, heads);
     Tensor one = probe().floats(new float[] {1}, 1, 1);
     Tensor none = probe().zeros(1, heads);
@@ -201,7 +201,7 @@ public interface StateContract {
     Scan.Dims dims = new Scan.Dims(heads, 1, 1, 1);
     Tensor zero = probe().zeros(heads);
     Scan scan = new Scan(zero, zero, zero, dims, new Scan.Limit(1, 1));
-    Tensor state = probe().backend().allocateState(new ScanState.RowScaled(), dims, 1);
+    Tensor state = probe().backend().allocateState(new ScanState.RowScaled(), DType.F32, dims, 1);
     Tensor one = probe().floats(new float[] {1}, 1, 1);
     Tensor y = probe().zeros(1, heads);
     for (int token = 0; token < 17; token++) {

@@ -86,7 +86,7 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
-  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+  public Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots) {
     int stateDim = dims.stateDim();
     if (format instanceof ScanState.F16) {
       return new CpuState(DType.F16, dims, slots, new HalfRounding(stateDim));

@@ -119,7 +119,7 @@ public final class CudaBackend implements Backend {
    * @throws DeviceMemoryException if the device has too little memory left
    */
   @Override
-  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
+  public Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots) {
     Shape shape = Shape.of(slots, dims.heads(), dims.headDim(), dims.stateDim());
     CudaTensor floats = upload.allocate(DType.F32, shape);
     return format instanceof ScanState.F32 ? floats : new CudaState(format, floats);

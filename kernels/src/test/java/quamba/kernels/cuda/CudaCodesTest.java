@@ -161,7 +161,7 @@ final class CudaCodesTest {
   private float[] run(
       Scan scan, ScanState format, int tokens, Tensor x, Tensor dt, Tensor b, Tensor c) {
     Tensor out = probe.zeros(tokens, scan.dims().innerDim());
-    Tensor state = probe.backend().allocateState(format, scan.dims(), 1);
+    Tensor state = probe.backend().allocateState(format, x.dtype(), scan.dims(), 1);
     probe.backend().scan(scan, probe.row(0, tokens, 0), x, dt, b, c, state, out);
     return probe.floats(out);
   }

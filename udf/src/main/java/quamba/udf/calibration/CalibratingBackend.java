@@ -158,8 +158,8 @@ final class CalibratingBackend implements Backend {
   }
 
   @Override
-  public Tensor allocateState(ScanState format, Scan.Dims dims, int slots) {
-    return backend.allocateState(format, dims, slots);
+  public Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots) {
+    return backend.allocateState(format, input, dims, slots);
   }
 
   @Override

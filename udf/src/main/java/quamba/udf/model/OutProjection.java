@@ -27,10 +27,7 @@ final class OutProjection {
     Tensor x = input.in(a.mixed());
     switch (rotation) {
       case NONE -> backend.gate(gate, mixed, z, x);
-      case HADAMARD -> {
-        backend.gate(gate, mixed, z, mixed);
-        backend.rotate(mixed, x);
-      }
+      case HADAMARD -> backend.gateRotate(gate, mixed, z, x);
     }
     backend.linear(linear, x, a.hidden().floats());
   }

@@ -30,10 +30,10 @@ final class StatePool {
   }
 
   static Layer allocateLayer(
-      Backend backend, Mixer mixer, int slots, DType conv, ScanState format) {
+      Backend backend, Mixer mixer, int slots, DType input, ScanState format) {
     Shape shape = Shape.of(slots, mixer.convWidth() - 1, mixer.convChannels());
     return new Layer(
-        backend.allocate(conv, shape), backend.allocateState(format, mixer.dims(), slots));
+        backend.allocate(input, shape), backend.allocateState(format, input, mixer.dims(), slots));
   }
 
   Layer layer(int index) {
