@@ -10,7 +10,12 @@ import org.junit.jupiter.api.BeforeEach;
  * CodesContract}, {@link RoundingContract}, {@link StateContract}.
  */
 public abstract class BackendContract
-    implements MemoryContract, DenseContract, ConvContract, ScanContract, SampleContract {
+    implements MemoryContract,
+        RecordContract,
+        DenseContract,
+        ConvContract,
+        ScanContract,
+        SampleContract {
   private Probe probe;
 
   /** A new backend, closed after each test. */

@@ -12,6 +12,7 @@ import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Recording;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
@@ -293,6 +294,11 @@ public final class CudaBackend implements Backend {
         .number(logits.shape().dim(0))
         .number(p.seen().shape().dim(1))
         .over(batch.rows(), 1, 1);
+  }
+
+  @Override
+  public Recording record(Runnable operations) {
+    return CudaGraph.capture(context, operations);
   }
 
   @Override

@@ -6,6 +6,7 @@ import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
+import quamba.kernels.Sample;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
@@ -29,6 +30,7 @@ public final class MambaModel implements Model {
   private final StatePool states;
   private final StepTensors inputs;
   private final SlotSampling sampling;
+  private final DecodeRecordings decoding;
 
   MambaModel(Backend backend, ModelConfig config, Capacity capacity, int vocab, Layers layers) {
     this.backend = backend;
@@ -47,6 +49,7 @@ public final class MambaModel implements Model {
     states = StatePool.allocate(backend, blocks, capacity.slots());
     inputs = new StepTensors(backend, capacity);
     sampling = new SlotSampling(backend, capacity.slots(), vocab);
+    decoding = new DecodeRecordings(backend);
   }
 
   /** What is loaded, from ids to logits. */
@@ -88,14 +91,26 @@ public final class MambaModel implements Model {
       return;
     }
     Batch batch = inputs.write(step);
-    Activations a = forward(batch);
-    boolean none = step.sampledRows() == 0;
-    Tensor logits = none ? head.noLogits() : head.logitsAt(inputs.writeLasts(step), a);
+    Sample sample = sampling.current();
     Tensor chosen = inputs.chosen(step);
-    backend.sample(sampling.current(), batch, inputs.ids(batch), logits, chosen);
+    boolean none = step.sampledRows() == 0;
+    if (step.tokens() == step.sampledRows()) {
+      decoding.run(step.rows(), () -> decode(batch, sample, chosen));
+    } else {
+      Activations a = forward(batch);
+      Tensor logits = none ? head.noLogits() : head.logitsAt(inputs.writeLasts(step), a);
+      backend.sample(sample, batch, inputs.ids(batch), logits, chosen);
+    }
     if (!none) {
       backend.read(chosen, step.sampled());
     }
+  }
+
+  /** A step in which every row has one token and wants its next. */
+  private void decode(Batch batch, Sample sample, Tensor chosen) {
+    Activations a = forward(batch);
+    Tensor logits = head.logits(a.hidden().floats(), a.residual());
+    backend.sample(sample, batch, inputs.ids(batch), logits, chosen);
   }
 
   /**
@@ -138,6 +153,7 @@ public final class MambaModel implements Model {
   /** Closes the backend. */
   @Override
   public void close() {
+    decoding.close();
     backend.close();
   }
 }
