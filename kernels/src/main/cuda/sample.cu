@@ -15,11 +15,13 @@
 // Nothing is sorted and nothing stored: a cut by rank is a threshold (Cut), found digit by digit as a radix sort would,
 // and every pass works from the logits again. Weights are summed as integers in units of 2^-WEIGHT_BITS of the
 // greatest, so sums are exact and do not depend on the order in which threads add.
+#include <cstdint>
+
 #include "device.cuh"
 
 // ---------------------------------------------------------------- kernels
 
-constexpr int THREADS = 512;
+constexpr int THREADS = 1024;
 constexpr int WARPS = THREADS / WARP;
 constexpr int WEIGHT_BITS = 40;  // 2^23 weights of 1 stay within 63 bits
 constexpr int DIGIT_BITS = 8;
@@ -87,10 +89,33 @@ inline __device__ bool keeps(Cut cut, unsigned key, int id) {
   return key > cut.key || (key == cut.key && id <= cut.last_tied);
 }
 
+// Calls visit(score, id) for the ids of this thread, of all threads each once: four neighbours, and far apart. Loads of
+// a trip are under way together, as a row of logits is read by one block alone.
+template <typename Visit>
+__device__ void for_each_score(const Scores& scores, Visit visit) {
+  constexpr int TRIP = 4;  // loads
+  const bool fours = reinterpret_cast<uintptr_t>(scores.logits) % sizeof(float4) == 0;
+  const int whole = fours && scores.penalty == 1 ? scores.vocab / 4 : 0;
+  const float4* quads = reinterpret_cast<const float4*>(scores.logits);
+  for (int first = threadIdx.x; first < whole; first += TRIP * THREADS) {
+    float4 quad[TRIP];
+#pragma unroll
+    for (int i = 0; i < TRIP; i++) {
+      if (first + i * THREADS < whole) quad[i] = quads[first + i * THREADS];
+    }
+#pragma unroll
+    for (int i = 0; i < TRIP; i++) {
+      const int id = (first + i * THREADS) * 4;
+      if (first + i * THREADS >= whole) continue;
+      visit(quad[i].x, id), visit(quad[i].y, id + 1), visit(quad[i].z, id + 2), visit(quad[i].w, id + 3);
+    }
+  }
+  for (int id = whole * 4 + threadIdx.x; id < scores.vocab; id += THREADS) visit(score_of(scores, id), id);
+}
+
 // What an id adds to a sum: 1 or its weight if the cut keeps it and it weighs at least `least`, otherwise 0.
 template <Measure measure>
-__device__ Amount amount_of(const Scores& scores, Cut cut, float least, int id) {
-  const float score = score_of(scores, id);
+__device__ Amount amount_of(const Scores& scores, Cut cut, float least, float score, int id) {
   if (!keeps(cut, key_of(score), id)) return 0;
   if (measure == COUNT) return 1;
   const float weight = weight_of(scores, score);
@@ -104,7 +129,7 @@ inline __device__ Greatest greatest_of(const Scores& scores) {
   const auto take = [&best](float value, int id) {
     if (value > best.value || (value == best.value && id < best.id)) best = {value, id};
   };
-  for (int id = threadIdx.x; id < scores.vocab; id += THREADS) take(score_of(scores, id), id);
+  for_each_score(scores, take);
 #pragma unroll
   for (int apart = WARP / 2; apart > 0; apart /= 2) {
     take(__shfl_xor_sync(ALL_LANES, best.value, apart), __shfl_xor_sync(ALL_LANES, best.id, apart));
@@ -144,7 +169,7 @@ inline __device__ Running running_sum(Amount amount) {
 
 inline __device__ Amount total_weight(const Scores& scores, Cut cut, float least) {
   Amount own = 0;
-  for (int id = threadIdx.x; id < scores.vocab; id += THREADS) own += amount_of<WEIGHT>(scores, cut, least, id);
+  for_each_score(scores, [&](float score, int id) { own += amount_of<WEIGHT>(scores, cut, least, score, id); });
   return running_sum(own).all;
 }
 
@@ -200,9 +225,10 @@ __device__ Cut narrow(const Scores& scores, Cut cut, Amount wanted) {
     __syncthreads();
     for (int first = 0; first < scores.vocab; first += THREADS) {
       const int id = first + threadIdx.x;
-      const unsigned key = id < scores.vocab ? key_of(score_of(scores, id)) : 0;
+      const float score = id < scores.vocab ? score_of(scores, id) : 0;
+      const unsigned key = id < scores.vocab ? key_of(score) : 0;
       const bool matches = static_cast<Amount>(key) >> (shift + DIGIT_BITS) == threshold;
-      const Amount amount = id < scores.vocab && matches ? amount_of<measure>(scores, cut, 0, id) : 0;
+      const Amount amount = id < scores.vocab && matches ? amount_of<measure>(scores, cut, 0, score, id) : 0;
       add_to_bins(bins_sh, amount > 0, key >> shift & (DIGITS - 1), amount);
     }
     __syncthreads();
@@ -218,7 +244,8 @@ __device__ Cut narrow(const Scores& scores, Cut cut, Amount wanted) {
   }
   // Of the ids with the threshold's key, the first ones until `left` is reached.
   const auto tied = [&](int id) -> Amount {
-    return key_of(score_of(scores, id)) == threshold ? amount_of<measure>(scores, cut, 0, id) : 0;
+    const float score = score_of(scores, id);
+    return key_of(score) == threshold ? amount_of<measure>(scores, cut, 0, score, id) : 0;
   };
   return {threshold, first_beyond(scores.vocab, left - 1, INT_MAX, tied)};
 }
@@ -230,7 +257,7 @@ inline __device__ int draw(const Scores& scores, Cut cut, float least, unsigned 
   const Amount odd = 2 * static_cast<Amount>(word >> 8) + 1;  // in units of 2^-25
   const Amount passed = __umul64hi(odd, total) << 39 | odd * total >> 25;
   return first_beyond(scores.vocab, passed, otherwise,
-                      [&](int id) { return amount_of<WEIGHT>(scores, cut, least, id); });
+                      [&](int id) { return amount_of<WEIGHT>(scores, cut, least, score_of(scores, id), id); });
 }
 
 // The order of work of Sample. All threads come to the same decisions, so barriers within are met by all.
@@ -269,7 +296,7 @@ inline __device__ void mark(signed char* seen, const int* ids, int first, int en
 
 // ---------------------------------------------------------------- entry points
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS)
 sample_f32(const int* slots, const int* starts, const int* positions, const float* options, const int* keys,
            signed char* seen, int seen_stride, const int* ids, const float* logits, int logits_stride, int* out,
            int chosen, int vocab) {

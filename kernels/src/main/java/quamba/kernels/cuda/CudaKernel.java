@@ -115,7 +115,7 @@ enum CudaKernel {
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
   SAMPLE_F32(
-      512,
+      1024,
       "const int* slots, const int* starts, const int* positions, const float* options,"
           + " const int* keys, signed char* seen, int seen_stride, const int* ids,"
           + " const float* logits, int logits_stride, int* out, int chosen, int vocab");
