@@ -5,7 +5,7 @@
 //   y_t = S_t C_t[g] + skip[h] * x_t
 //
 // This file: Mamba2, with one a for all states of a head. Mamba1 is scan_channels.cu; scan.cuh tells how states are
-// rounded.
+// rounded. For head_dim 64 and state_dim 128, sm_90a has scan_decode.cu, scan_chunk.cu and scan_decode_f32.cu instead.
 //
 //   slots, positions  (rows)      i32
 //   starts            (rows + 1)  i32, row r has the tokens starts[r] ... starts[r + 1] - 1

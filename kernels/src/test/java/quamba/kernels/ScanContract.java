@@ -31,6 +31,7 @@ interface ScanContract {
     "5, 4, 32, 3, 1",
     "5, 4, 32, 18, 1",
     "5, 4, 32, 128, 1",
+    "37, 6, 64, 128, 2",
     "5, 4, 32, 16, 2",
     "5, 4, 32, 16, 4"
   })
@@ -160,14 +161,8 @@ interface ScanContract {
     for (Case example : examples(66)) {
       Batch batch = probe().row(0, 66, 0);
       Tensor plain = example.run(probe(), batch, example.state(probe(), 1));
-      Scan.Dims dims = example.dims;
-      Tensor x = probe().view(example.inputs.x(), 66, dims.innerDim());
-      Tensor dt = probe().view(example.inputs.dt(), 66, dims.heads());
-      Tensor b = probe().view(example.inputs.b(), 66, dims.groups() * dims.stateDim());
-      Tensor c = probe().view(example.inputs.c(), 66, dims.groups() * dims.stateDim());
-      Scan scan = example.scan(probe(), Scan.Limit.NONE);
-      probe().backend().scan(scan, batch, x, dt, b, c, example.state(probe(), 1), x);
-      assertArrayEquals(probe().floats(plain), probe().floats(x));
+      Tensor inPlace = example.runOnViews(probe(), batch, example.state(probe(), 1));
+      assertArrayEquals(probe().floats(plain), probe().floats(inPlace));
     }
   }
 
@@ -206,11 +201,16 @@ interface ScanContract {
     return 6 * (32 + Math.sqrt(dims.stateDim())) * 0x1p-24 * (dims.stateDim() + 1);
   }
 
-  /** One of Mamba2, one of Mamba1. */
+  /** One of Mamba2, one of Mamba1, and one of the extents that models of Mamba2 have. */
   static Case[] examples(int tokens) {
     Case mamba2 = new Case(new Scan.Dims(4, 37, 18, 2), 4, tokens, 2);
     Case mamba1 = new Case(new Scan.Dims(37, 1, 16, 1), 37 * 16, tokens, 3);
-    return new Case[] {mamba2, mamba1};
+    return new Case[] {mamba2, mamba1, common(tokens)};
+  }
+
+  /** Of Mamba2, with the extents of a head that its models have, and groups of five heads. */
+  static Case common(int tokens) {
+    return new Case(new Scan.Dims(10, 64, 128, 2), 10, tokens, 4);
   }
 
   /** Weights and the inputs of some tokens. */
@@ -308,6 +308,18 @@ interface ScanContract {
       return y;
     }
 
+    /** As {@link #run}, on columns of wider matrices, into x. */
+    Tensor runOnViews(Probe probe, Batch batch, Tensor state) {
+      int tokens = batch.tokens();
+      int bc = dims.groups() * dims.stateDim();
+      Tensor x = probe.view(inputs.x(), tokens, dims.innerDim());
+      Tensor dt = probe.view(inputs.dt(), tokens, dims.heads());
+      Tensor b = probe.view(inputs.b(), tokens, bc);
+      Tensor c = probe.view(inputs.c(), tokens, bc);
+      probe.backend().scan(scan(probe, Scan.Limit.NONE), batch, x, dt, b, c, state, x);
+      return x;
+    }
+
     void run(Probe probe, Batch batch, Tensor state, Scan.Limit limit, Tensor y) {
       int tokens = batch.tokens();
       int bc = dims.groups() * dims.stateDim();
@@ -325,22 +337,46 @@ interface ScanContract {
     }
   }
 
-  /** A case with codes for inputs, scales 1/128 and less. */
+  /** A case with codes for inputs, scales 1/128 and less, those of b and c equal within a group. */
   @SuppressWarnings("ArrayRecordComponent") // never compared
   record Codes(Case example, byte[] x, byte[] dt, byte[] b, byte[] c) {
-    private float[] scales(long seed, int count) {
+    private static float[] scales(long seed, int count) {
       return Probe.randomScales(seed, count, 1f / 256);
+    }
+
+    private float[] groupScales(long seed) {
+      Scan.Dims dims = example.dims;
+      float[] own = scales(seed, dims.groups());
+      float[] scales = new float[dims.groups() * dims.stateDim()];
+      for (int i = 0; i < scales.length; i++) {
+        scales[i] = own[i / dims.stateDim()];
+      }
+      return scales;
+    }
+
+    Codes tokens(int from, int count) {
+      Scan.Dims dims = example.dims;
+      int bc = dims.groups() * dims.stateDim();
+      return new Codes(
+          example.tokens(from, count),
+          cut(x, dims.innerDim(), from, count),
+          cut(dt, dims.heads(), from, count),
+          cut(b, bc, from, count),
+          cut(c, bc, from, count));
+    }
+
+    private static byte[] cut(byte[] codes, int width, int from, int count) {
+      return Arrays.copyOfRange(codes, from * width, (from + count) * width);
     }
 
     Case values() {
       Scan.Dims dims = example.dims;
-      int bc = dims.groups() * dims.stateDim();
       Oracle.ScanInputs inputs =
           new Oracle.ScanInputs(
               Probe.values(x, scales(61, dims.innerDim())),
               Probe.values(dt, scales(62, dims.heads())),
-              Probe.values(b, scales(63, bc)),
-              Probe.values(c, scales(64, bc)));
+              Probe.values(b, groupScales(63)),
+              Probe.values(c, groupScales(64)));
       return new Case(dims, example.weights, inputs);
     }
 
@@ -350,10 +386,43 @@ interface ScanContract {
       int tokens = batch.tokens();
       Tensor y = probe.zeros(tokens, dims.innerDim());
       Tensor xs = probe.view(x, scales(61, dims.innerDim()), tokens, dims.innerDim());
-      Tensor bs = probe.view(b, scales(63, bc), tokens, bc);
-      Tensor cs = probe.view(c, scales(64, bc), tokens, bc);
+      Tensor bs = probe.view(b, groupScales(63), tokens, bc);
+      Tensor cs = probe.view(c, groupScales(64), tokens, bc);
       Scan scan = example.scan(probe, Scan.Limit.NONE);
       probe.backend().scan(scan, batch, xs, dts, bs, cs, state, y);
+      return y;
+    }
+
+    /** As {@link #run}, with x, b, c and dt in one matrix with {@code more} columns. */
+    Tensor runTogether(Probe probe, Batch batch, Tensor state, int more) {
+      Scan.Dims dims = example.dims;
+      int bc = dims.groups() * dims.stateDim();
+      int tokens = batch.tokens();
+      int[] widths = {dims.innerDim(), bc, bc, dims.heads()};
+      byte[][] parts = {x, b, c, dt};
+      float[][] scales = {
+        scales(61, widths[0]), groupScales(63), groupScales(64), scales(62, widths[3])
+      };
+      int width = Arrays.stream(widths).sum() + more;
+      byte[] all = new byte[tokens * width];
+      float[] allScales = new float[width];
+      int[] firsts = new int[4];
+      int at = 0;
+      for (int part = 0; part < 4; part++) {
+        firsts[part] = at;
+        System.arraycopy(scales[part], 0, allScales, at, widths[part]);
+        for (int token = 0; token < tokens; token++) {
+          System.arraycopy(
+              parts[part], token * widths[part], all, token * width + at, widths[part]);
+        }
+        at += widths[part];
+      }
+      Tensor matrix = probe.codes(all, allScales, tokens, width);
+      Tensor[] columns = new Tensor[4];
+      Arrays.setAll(columns, part -> matrix.columns(firsts[part], widths[part]));
+      Tensor y = probe.zeros(tokens, dims.innerDim());
+      Scan scan = example.scan(probe, Scan.Limit.NONE);
+      probe.backend().scan(scan, batch, columns[0], columns[3], columns[1], columns[2], state, y);
       return y;
     }
 

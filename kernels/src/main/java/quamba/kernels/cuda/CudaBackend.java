@@ -26,7 +26,8 @@ import quamba.kernels.Tensor;
  *
  * <p>Sums of codes are integers, all other arithmetic is in f32. 4-bit codes are held as the values
  * or the 8-bit codes that they stand for; on devices with warpgroups, for few rows, also as 4-bit
- * codes. Rounded states are held in f32.
+ * codes. Rounded states of most extents are held in f32, those of {@link CudaSlot} on such devices
+ * as they were rounded, with the inputs since.
  */
 public final class CudaBackend implements Backend {
   /** Large enough that copies run at the bus's speed. */
@@ -53,7 +54,7 @@ public final class CudaBackend implements Backend {
     staging = new CudaStaging(context, STAGING_BYTES);
     upload = new CudaUpload(arena, staging, context.hasWarpgroups());
     linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
-    scan = new CudaScan(launch);
+    scan = new CudaScan(launch, context.hasWarpgroups());
     rotate = new CudaRotate(launch);
   }
 
@@ -122,8 +123,14 @@ public final class CudaBackend implements Backend {
   @Override
   public Tensor allocateState(ScanState format, DType input, Scan.Dims dims, int slots) {
     Shape shape = Shape.of(slots, dims.heads(), dims.headDim(), dims.stateDim());
-    CudaTensor floats = upload.allocate(DType.F32, shape);
-    return format instanceof ScanState.F32 ? floats : new CudaState(format, floats);
+    if (format instanceof ScanState.F32) {
+      return upload.allocate(DType.F32, shape);
+    }
+    if (scan.replays(dims)) {
+      Shape bytes = Shape.of(slots, new CudaSlot(format, input, dims).bytes());
+      return CudaState.replayed(format, shape, upload.allocate(DType.I8, bytes));
+    }
+    return CudaState.inPlace(format, upload.allocate(DType.F32, shape));
   }
 
   @Override
@@ -232,7 +239,8 @@ public final class CudaBackend implements Backend {
   /**
    * {@inheritDoc}
    *
-   * @throws IllegalArgumentException if stateDim is above 256, or above 64 where a is per state
+   * @throws IllegalArgumentException if stateDim is above 256, or above 64 where a is per state; or
+   *     if scales of b or c differ within a group, for a state that is replayed
    */
   @Override
   public void scan(

@@ -104,6 +104,26 @@ enum CudaKernel {
       "scan_channels", 128, scan(DType.I8, DType.F32, "int heads, int state_dim")),
   SCAN_CHANNELS_WIDE_I8_I8_F32_F32(
       "scan_channels", 128, scan(DType.I8, DType.I8, "int heads, int state_dim")),
+  SCAN_DECODE_F32_ROW_F32("scan_decode", 128, replayOne(DType.F32)),
+  SCAN_DECODE_F32_I8_F32("scan_decode", 128, replayOne(DType.F32)),
+  SCAN_DECODE_F32_F16_F32("scan_decode", 128, replayOne(DType.F32)),
+  SCAN_DECODE_I8_ROW_F32("scan_decode", 128, replayOne(DType.I8)),
+  SCAN_DECODE_I8_I8_F32("scan_decode", 128, replayOne(DType.I8)),
+  SCAN_DECODE_I8_F16_F32("scan_decode", 128, replayOne(DType.I8)),
+  SCAN_CHUNK_F32_ROW_F32("scan_chunk", 128, replayMany(DType.F32)),
+  SCAN_CHUNK_F32_I8_F32("scan_chunk", 128, replayMany(DType.F32)),
+  SCAN_CHUNK_F32_F16_F32("scan_chunk", 128, replayMany(DType.F32)),
+  SCAN_CHUNK_I8_ROW_F32("scan_chunk", 128, replayMany(DType.I8)),
+  SCAN_CHUNK_I8_I8_F32("scan_chunk", 128, replayMany(DType.I8)),
+  SCAN_CHUNK_I8_F16_F32("scan_chunk", 128, replayMany(DType.I8)),
+  SCAN_KEEP_ROW_F32("scan_chunk", 128, keep(DType.F32)),
+  SCAN_KEEP_ROW_I8("scan_chunk", 128, keep(DType.I8)),
+  SCAN_KEEP_I8_F32("scan_chunk", 128, keep(DType.F32)),
+  SCAN_KEEP_I8_I8("scan_chunk", 128, keep(DType.I8)),
+  SCAN_KEEP_F16_F32("scan_chunk", 128, keep(DType.F32)),
+  SCAN_KEEP_F16_I8("scan_chunk", 128, keep(DType.I8)),
+  SCAN_DECODE_F32_F32_F32("scan_decode_f32", 256, scanHeads(DType.F32)),
+  SCAN_DECODE_I8_F32_F32("scan_decode_f32", 256, scanHeads(DType.I8)),
   GATE_F32_F32(256, gate(DType.F32, DType.F32)),
   GATE_F32_I8(256, gate(DType.F32, DType.I8)),
   GATE_I8_F32(256, gate(DType.I8, DType.F32)),
@@ -128,6 +148,7 @@ enum CudaKernel {
     WRITES_I32("int*"),
     READS_I8("const signed char*"),
     WRITES_I8("signed char*"),
+    READS_EITHER("const void*"),
     INT("int"),
     FLOAT("float");
 
@@ -152,6 +173,7 @@ enum CudaKernel {
         case READS_F32, WRITES_F32 -> dtype == DType.F32;
         case READS_I32, WRITES_I32 -> dtype == DType.I32;
         case READS_I8, WRITES_I8 -> dtype == DType.I8;
+        case READS_EITHER -> dtype == DType.F32 || dtype == DType.I8;
         case INT, FLOAT -> false;
       };
     }
@@ -281,5 +303,41 @@ enum CudaKernel {
         + " float* out, int out_stride, "
         + dims
         + ", float dt_min, float dt_max";
+  }
+
+  private static String replayOne(DType x) {
+    return "const int* slots, const int* positions, "
+        + inputs(x)
+        + ", signed char* state, int state_stride, const float* state_scale, float* out,"
+        + " int out_stride, int heads, int heads_per_group, int heads_per_block, float dt_min,"
+        + " float dt_max";
+  }
+
+  private static String replayMany(DType x) {
+    return "const int* slots, const int* starts, const int* positions, "
+        + inputs(x)
+        + ", signed char* state, int state_stride, const float* state_scale, float* out,"
+        + " int out_stride, int heads, int heads_per_group, int aligned, float dt_min,"
+        + " float dt_max";
+  }
+
+  private static String keep(DType b) {
+    return "const int* slots, const int* starts, const int* positions, "
+        + (b == DType.I8 ? "const signed char*" : "const float*")
+        + " b, int b_stride, signed char* state, int state_stride, int heads";
+  }
+
+  private static String scanHeads(DType x) {
+    return "const int* slots, const int* starts, const int* positions, "
+        + inputs(x)
+        + ", float* state, int state_stride, float* out, int out_stride, int heads,"
+        + " int heads_per_group, int aligned, float dt_min, float dt_max";
+  }
+
+  /** What is read with {@code Inputs} in {@code scan_ring.cuh}. */
+  private static String inputs(DType x) {
+    String dt = values("dt", x).replace("signed char", "void");
+    return "const float* a, const float* dt_bias, const float* skip, "
+        + String.join(", ", values("x", x), dt, values("b", x), values("c", x));
   }
 }

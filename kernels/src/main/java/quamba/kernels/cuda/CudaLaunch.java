@@ -75,6 +75,12 @@ final class CudaLaunch {
     return this;
   }
 
+  /** As {@link #values}, for a kernel that also reads f32 there, without scales. */
+  CudaLaunch either(Tensor tensor) {
+    values(tensor);
+    return tensor.dtype() == DType.I8 ? this : nothing().number(0);
+  }
+
   /** No address, of an argument that the kernel will not read. */
   CudaLaunch nothing() {
     require(next() == Parameter.READS_F32);

@@ -40,9 +40,23 @@ final class CudaScan {
           CudaKernel.SCAN_CHANNELS_WIDE_I8_I8_F32_F32);
 
   private final CudaLaunch launch;
+  private final CudaReplay replay;
+  private final boolean warpgroups;
 
-  CudaScan(CudaLaunch launch) {
+  /**
+   * Launches with {@code launch}.
+   *
+   * @param warpgroups whether the device is one that {@link CudaReplay}'s kernels are tuned for
+   */
+  CudaScan(CudaLaunch launch, boolean warpgroups) {
     this.launch = launch;
+    this.warpgroups = warpgroups;
+    replay = new CudaReplay(launch);
+  }
+
+  /** Whether rounded states of these extents are replayed. */
+  boolean replays(Scan.Dims dims) {
+    return warpgroups && CudaSlot.fits(dims);
   }
 
   /** One form with inputs of f32, of codes but for dt, and of codes. */
@@ -58,9 +72,25 @@ final class CudaScan {
   /**
    * Runs {@link quamba.kernels.Backend#scan}.
    *
-   * @throws IllegalArgumentException if stateDim is above 256, or above 64 where a is per state
+   * @throws IllegalArgumentException if stateDim is above 256, or above 64 where a is per state; or
+   *     if scales of b or c differ within a group, for a state that is replayed
    */
   void run(Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out) {
+    if (!replays(p.dims())) {
+      plain(p, batch, x, dt, b, c, state, out);
+      return;
+    }
+    CudaReplay.Inputs in =
+        new CudaReplay.Inputs((CudaTensor) x, (CudaTensor) dt, (CudaTensor) b, (CudaTensor) c);
+    if (state instanceof CudaState rounded) {
+      replay.run(p, batch, in, rounded, (CudaTensor) out);
+    } else {
+      replay.run(p, batch, in, (CudaTensor) state, (CudaTensor) out);
+    }
+  }
+
+  private void plain(
+      Scan p, Batch batch, Tensor x, Tensor dt, Tensor b, Tensor c, Tensor state, Tensor out) {
     boolean perHead = p.a().shape().rank() == 1;
     Scan.Dims dims = p.dims();
     Kernels kernels = perHead ? heads(dims.stateDim()) : channels(dims.stateDim());
@@ -98,7 +128,7 @@ final class CudaScan {
   /** The state, and how it is rounded. */
   private void state(Tensor state) {
     if (state instanceof CudaState rounded) {
-      launch.strided(rounded.floats()).number(CudaState.rounding(rounded.format()));
+      launch.strided(rounded.elements()).number(CudaState.rounding(rounded.format()));
       if (rounded.format() instanceof ScanState.StaticScaled fixed) {
         launch.dense(fixed.scale());
       } else {

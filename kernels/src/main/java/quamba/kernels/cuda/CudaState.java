@@ -2,13 +2,15 @@ package quamba.kernels.cuda;
 
 import quamba.kernels.DType;
 import quamba.kernels.ScanState;
+import quamba.kernels.Shape;
 
 /**
- * A state that is rounded. Its elements are f32 at all times and are rounded in place, which is
- * what reading a rounded state and replaying the inputs since would give.
+ * A state that is rounded. Either its slots are as {@link CudaSlot} says, and scan replays the
+ * inputs since the last rounding; or its elements are f32 at all times and are rounded in place,
+ * which is the same but for the order of sums.
  */
 final class CudaState extends CudaOpaque {
-  /** To what scan rounds, as in {@code scan.cuh}. */
+  /** To what scan rounds in place, as in {@code scan.cuh}. */
   static final int ROUND_NEVER = 0;
 
   static final int ROUND_HALF = 1;
@@ -16,16 +18,37 @@ final class CudaState extends CudaOpaque {
   static final int ROUND_STATIC_SCALED = 3;
 
   private final ScanState format;
-  private final CudaTensor floats; // (slots, heads, headDim, stateDim)
+  private final CudaTensor elements;
 
-  CudaState(ScanState format, CudaTensor floats) {
-    super(format instanceof ScanState.F16 ? DType.F16 : DType.I8, floats.shape());
+  private CudaState(ScanState format, Shape shape, CudaTensor elements) {
+    super(format instanceof ScanState.F16 ? DType.F16 : DType.I8, shape);
     this.format = format;
-    this.floats = floats;
+    this.elements = elements;
   }
 
-  CudaTensor floats() {
-    return floats;
+  /** One of f32 (slots, heads, headDim, stateDim) that is rounded in place. */
+  static CudaState inPlace(ScanState format, CudaTensor floats) {
+    return new CudaState(format, floats.shape(), floats);
+  }
+
+  /**
+   * One that is replayed.
+   *
+   * @param shape (slots, heads, headDim, stateDim)
+   * @param slots (slots, {@link CudaSlot#bytes}) i8
+   */
+  static CudaState replayed(ScanState format, Shape shape, CudaTensor slots) {
+    return new CudaState(format, shape, slots);
+  }
+
+  /** Whether it is replayed, not rounded in place. */
+  boolean isReplayed() {
+    return elements.dtype() == DType.I8;
+  }
+
+  /** What lies in memory: f32, or bytes if it is replayed. */
+  CudaTensor elements() {
+    return elements;
   }
 
   ScanState format() {

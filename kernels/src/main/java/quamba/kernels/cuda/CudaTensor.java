@@ -15,19 +15,32 @@ final class CudaTensor implements Tensor {
   private final CudaAddress address;
   private final int stride;
   private final List<CudaTensor> scales; // one of shape (1) or (columns), or none
+  private final List<CudaChanges> changes; // of an uploaded vector of f32, or none
 
   private CudaTensor(
-      DType dtype, Shape shape, CudaAddress address, int stride, List<CudaTensor> scales) {
+      DType dtype,
+      Shape shape,
+      CudaAddress address,
+      int stride,
+      List<CudaTensor> scales,
+      List<CudaChanges> changes) {
     this.dtype = dtype;
     this.shape = shape;
     this.address = address;
     this.stride = stride;
     this.scales = scales;
+    this.changes = changes;
   }
 
   /** A dense tensor at this address. */
   static CudaTensor dense(DType dtype, Shape shape, CudaAddress address) {
-    return new CudaTensor(dtype, shape, address, Math.toIntExact(width(shape)), List.of());
+    int stride = Math.toIntExact(width(shape));
+    return new CudaTensor(dtype, shape, address, stride, List.of(), List.of());
+  }
+
+  /** The same vector of f32 with what is known of its elements. */
+  CudaTensor with(CudaChanges known) {
+    return new CudaTensor(dtype, shape, address, stride, scales, List.of(known));
   }
 
   @Override
@@ -81,7 +94,8 @@ final class CudaTensor implements Tensor {
       dims[axis] = shape.dim(axis);
     }
     dims[0] = count;
-    return new CudaTensor(dtype, Shape.of(dims), entry(first), stride, scales);
+    List<CudaChanges> own = changes.stream().map(all -> all.part(first, count)).toList();
+    return new CudaTensor(dtype, Shape.of(dims), entry(first), stride, scales, own);
   }
 
   @Override
@@ -92,7 +106,7 @@ final class CudaTensor implements Tensor {
     }
     CudaAddress column = address.plus((long) first * dtype.bytes());
     List<CudaTensor> own = isScaledByColumn() ? List.of(scale().rows(first, count)) : scales;
-    return new CudaTensor(dtype, Shape.of(shape.dim(0), count), column, stride, own);
+    return new CudaTensor(dtype, Shape.of(shape.dim(0), count), column, stride, own, List.of());
   }
 
   @Override
@@ -105,7 +119,7 @@ final class CudaTensor implements Tensor {
           "scaled: expected an I8 matrix and F32 scales, 1 or one a column, found %s %s and %s %s"
               .formatted(dtype, shape, scale.dtype(), extents));
     }
-    return new CudaTensor(dtype, shape, address, stride, List.of((CudaTensor) scale));
+    return new CudaTensor(dtype, shape, address, stride, List.of((CudaTensor) scale), List.of());
   }
 
   @Override
@@ -114,6 +128,11 @@ final class CudaTensor implements Tensor {
       throw new IllegalStateException("the tensor has no scale");
     }
     return scales.get(0);
+  }
+
+  /** Where neighbours of a vector may differ. */
+  CudaChanges changes() {
+    return changes.isEmpty() ? CudaChanges.everywhere(shape.dim(0)) : changes.get(0);
   }
 
   /** Whether each column has a scale of its own, rather than one for all. */

@@ -43,7 +43,15 @@ final class CudaUpload {
     } else {
       widen(source, tensor.address());
     }
-    return tensor;
+    return dtype == DType.F32 && source.shape().rank() == 1
+        ? tensor.with(CudaChanges.of(floats(source)))
+        : tensor;
+  }
+
+  private static float[] floats(HostTensor vector) {
+    float[] elements = new float[vector.shape().dim(0)];
+    HostFloats.read(vector, 0, elements.length, elements, 0);
+    return elements;
   }
 
   private void widen(HostTensor source, CudaAddress target) {

@@ -104,6 +104,9 @@ final class CudaKernelTest {
     assertNumber(CudaScan.CHANNELS_STATES, "scan_channels.cu", "CHANNELS_STATES");
     assertNumber(CudaScan.CHANNELS_WIDE_STATES, "scan_channels.cu", "CHANNELS_WIDE_STATES");
     assertNumber(ScanState.INTERVAL, "scan.cuh", "INTERVAL");
+    assertNumber(ScanState.INTERVAL, "scan_ring.cuh", "INTERVAL");
+    assertNumber(CudaSlot.HEAD_DIM, "scan_ring.cuh", "HEAD_DIM");
+    assertNumber(CudaSlot.STATE_DIM, "scan_ring.cuh", "STATE_DIM");
     assertNumber(CudaState.ROUND_NEVER, "scan.cuh", "ROUND_NEVER");
     assertNumber(CudaState.ROUND_HALF, "scan.cuh", "ROUND_HALF");
     assertNumber(CudaState.ROUND_ROW_SCALED, "scan.cuh", "ROUND_ROW_SCALED");
