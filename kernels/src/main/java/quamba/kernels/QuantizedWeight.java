@@ -1,6 +1,8 @@
 package quamba.kernels;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.stream.IntStream;
 
 /**
  * A matrix (out, in) as integer codes with scales, logical and row-major as a checkpoint holds it.
@@ -115,6 +117,17 @@ public sealed interface QuantizedWeight {
     /** Largest magnitude of the 8-bit codes that a row becomes. */
     public static final int MOST = 127;
 
+    /** Of a byte that holds two codes q the bits |q|. */
+    private static final short[] MAGNITUDES = magnitudes();
+
+    private static short[] magnitudes() {
+      short[] bits = new short[1 << Byte.SIZE];
+      for (int pair = 0; pair < bits.length; pair++) {
+        bits[pair] = (short) (1 << Math.abs(low((byte) pair)) | 1 << Math.abs(high((byte) pair)));
+      }
+      return bits;
+    }
+
     /** Checks dtypes and shapes. */
     public Int4 {
       if (codes.dtype() != DType.U8 || codes.shape().rank() != 2) {
@@ -136,10 +149,20 @@ public sealed interface QuantizedWeight {
       return 2 * codes.shape().dim(1);
     }
 
+    /** The code of the even column of a byte. */
+    private static int low(byte pair) {
+      return pair << 28 >> 28;
+    }
+
+    /** The code of the odd column of a byte. */
+    private static int high(byte pair) {
+      return pair >> 4;
+    }
+
     /** The code at a place. */
     public int code(int row, int column) {
-      int pair = codes.data().get(row * codes.shape().dim(1) + column / 2);
-      return column % 2 == 0 ? pair << 28 >> 28 : pair >> 4;
+      byte pair = codes.data().get(row * codes.shape().dim(1) + column / 2);
+      return column % 2 == 0 ? low(pair) : high(pair);
     }
 
     /** The scale of group {@code group} of a row. */
@@ -147,19 +170,43 @@ public sealed interface QuantizedWeight {
       return element(scales, row * scales.shape().dim(1) + group);
     }
 
+    private byte[] pairs(int row) {
+      byte[] pairs = new byte[codes.shape().dim(1)];
+      codes.data().get(row * pairs.length, pairs);
+      return pairs;
+    }
+
+    /** Where a group's bytes end in a row of this many. */
+    private static int end(int group, int rowBytes) {
+      return Math.min((group + 1) * GROUP / 2, rowBytes);
+    }
+
     @Override
     public void read(int row, float[] target, int at) {
-      int in = in();
-      for (int i = 0; i < in; i++) {
-        target[at + i] = code(row, i) * scale(row, i / GROUP);
+      byte[] pairs = pairs(row);
+      for (int i = 0, group = 0; i < pairs.length; group++) {
+        float scale = scale(row, group);
+        for (int end = end(group, pairs.length); i < end; i++) {
+          target[at + 2 * i] = low(pairs[i]) * scale;
+          target[at + 2 * i + 1] = high(pairs[i]) * scale;
+        }
       }
     }
 
     /** The scale of a row as 8-bit codes. */
     public float rowScale(int row) {
+      return rowScale(row, pairs(row));
+    }
+
+    private float rowScale(int row, byte[] pairs) {
       float most = 0;
-      for (int i = 0; i < in(); i++) {
-        most = Math.max(most, Math.abs(code(row, i) * scale(row, i / GROUP)));
+      for (int i = 0, group = 0; i < pairs.length; group++) {
+        int seen = 0;
+        for (int end = end(group, pairs.length); i < end; i++) {
+          seen |= MAGNITUDES[pairs[i] & 0xff];
+        }
+        int largest = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(seen);
+        most = Math.max(most, Math.abs(largest * scale(row, group)));
       }
       return most / MOST;
     }
@@ -176,19 +223,33 @@ public sealed interface QuantizedWeight {
 
     @Override
     public Int8 asInt8() {
-      int in = in();
-      ByteBuffer wide = ByteBuffer.allocateDirect(Math.multiplyExact(out(), in));
+      byte[] wide = new byte[Math.multiplyExact(out(), in())];
+      ByteBuffer codes = ByteBuffer.wrap(wide).order(ByteOrder.LITTLE_ENDIAN);
       float[] rowScales = new float[out()];
-      for (int row = 0; row < out(); row++) {
-        rowScales[row] = rowScale(row);
-        for (int i = 0; i < in; i++) {
-          float ratio = ratio(row, i / GROUP, rowScales[row]);
-          wide.put((byte) Math.rint(code(row, i) * ratio));
+      IntStream.range(0, out()).parallel().forEach(row -> rowScales[row] = widen(row, codes));
+      return new Int8(
+          new HostTensor(DType.I8, Shape.of(out(), in()), codes),
+          HostTensor.of(Shape.of(out()), rowScales));
+    }
+
+    /** Writes a row's 8-bit codes to {@code wide} and says their scale. */
+    private float widen(int row, ByteBuffer wide) {
+      byte[] pairs = pairs(row);
+      float rowScale = rowScale(row, pairs);
+      int[] eightBit = new int[16]; // by the nibble
+      int at = 2 * row * pairs.length;
+      for (int i = 0, group = 0; i < pairs.length; group++) {
+        float ratio = ratio(row, group, rowScale);
+        for (int code = -8; code < 8; code++) {
+          eightBit[code & 0xf] = (byte) Math.rint(code * ratio) & 0xff;
+        }
+        for (int end = end(group, pairs.length); i < end; i++) {
+          int even = eightBit[pairs[i] & 0xf];
+          int odd = eightBit[pairs[i] >> 4 & 0xf];
+          wide.putShort(at + 2 * i, (short) (even | odd << Byte.SIZE));
         }
       }
-      return new Int8(
-          new HostTensor(DType.I8, Shape.of(out(), in), wide.flip()),
-          HostTensor.of(Shape.of(out()), rowScales));
+      return rowScale;
     }
   }
 

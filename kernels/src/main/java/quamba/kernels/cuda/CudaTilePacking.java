@@ -31,6 +31,7 @@ record CudaTilePacking(QuantizedWeight.Int4 weight, QuantizedWeight.Int8 wide) {
   private static final int LANES = 4; // that share an output
   private static final int HALF_BYTES = CODES_BYTES / 2; // of half of the chunk's inputs
   private static final int LANE_BYTES = 4 * Integer.BYTES; // of a half
+  private static final long BIAS = 0x8888_8888_8888_8888L; // makes of each nibble q q + 8
 
   /** Chunks of inputs. */
   int chunks() {
@@ -58,14 +59,19 @@ record CudaTilePacking(QuantizedWeight.Int4 weight, QuantizedWeight.Int8 wide) {
     ByteBuffer pairs = ByteBuffer.wrap(row).order(ByteOrder.LITTLE_ENDIAN);
     for (int place = 0; place < TILE; place++) {
       readPairs(index / chunks() * TILE + place, index % chunks(), row);
+      int lane = place % ROWS * LANES;
       for (int quarter = 0; quarter < 4; quarter++) { // 32 inputs
+        long first = pairs.getLong(quarter * 16) ^ BIAS;
+        long second = pairs.getLong(quarter * 16 + Long.BYTES) ^ BIAS;
+        long even = even(first) | (even(second) << 8);
+        long odd = even(first >>> 4) | (even(second >>> 4) << 8);
+        int word = quarter % 2 * 2 + place / ROWS;
+        int to = at + quarter / 2 * HALF_BYTES + lane * LANE_BYTES + word * Integer.BYTES;
         for (int four = 0; four < LANES; four++) {
-          int from = quarter * 16 + four * 2;
-          int nibbles = spread(pairs.getShort(from)) | (spread(pairs.getShort(from + 8)) << 8);
-          int lane = place % ROWS * LANES + four;
-          int word = quarter % 2 * 2 + place / ROWS;
-          int offset = quarter / 2 * HALF_BYTES + lane * LANE_BYTES + word * Integer.BYTES;
-          target.putInt(at + offset, nibbles);
+          int nibbles = ((int) even & 0xffff) | ((int) odd << 16);
+          target.putInt(to + four * LANE_BYTES, nibbles);
+          even >>>= 16;
+          odd >>>= 16;
         }
       }
     }
@@ -82,12 +88,9 @@ record CudaTilePacking(QuantizedWeight.Int4 weight, QuantizedWeight.Int8 wide) {
     Arrays.fill(pairs, count, pairs.length, (byte) 0);
   }
 
-  /** Of four nibbles q the numbers q + 8, in nibbles 0, 4, 1 and 5. */
-  private static int spread(short fourNibbles) {
-    int biased = fourNibbles ^ 0x8888;
-    int even = (biased & 0xf) | ((biased >> 4) & 0xf0);
-    int odd = ((biased >> 4) & 0xf) | ((biased >> 8) & 0xf0);
-    return even | (odd << 16);
+  /** Of each 16 bits the first and the third nibble, side by side. */
+  private static long even(long nibbles) {
+    return (nibbles & 0x000f_000f_000f_000fL) | ((nibbles >>> 4) & 0x00f0_00f0_00f0_00f0L);
   }
 
   /** Writes the ratios of a tile's chunk to {@code target[at …]}, little-endian. */

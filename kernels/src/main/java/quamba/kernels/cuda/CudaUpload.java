@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.stream.IntStream;
 import quamba.kernels.DType;
 import quamba.kernels.DeviceMemoryException;
 import quamba.kernels.HostFloats;
@@ -13,6 +14,9 @@ import quamba.kernels.Shape;
  * its methods throw {@link DeviceMemoryException} if the device has too little memory left.
  */
 final class CudaUpload {
+  /** Shares of the staging memory, one of which is filled while another is copied. */
+  private static final int SHARES = 4;
+
   private final CudaArena arena;
   private final CudaStaging staging;
   private final boolean warpgroups;
@@ -69,9 +73,9 @@ final class CudaUpload {
   /** A floating-point matrix (out, in). */
   CudaPacked pack(HostTensor weight) {
     int in = weight.shape().dim(1);
-    float[] values = new float[in];
     CudaPacking.Rows rows =
         (row, first, count, target) -> {
+          float[] values = new float[count];
           HostFloats.read(weight, row * in + first, count, values, 0);
           target.asFloatBuffer().put(values, 0, count);
         };
@@ -82,9 +86,9 @@ final class CudaUpload {
   CudaOpaque pack(QuantizedWeight weight, DType input) {
     Shape shape = Shape.of(weight.out(), weight.in());
     if (input == DType.F32) {
-      float[] values = new float[weight.in()];
       CudaPacking.Rows rows =
           (row, first, count, target) -> {
+            float[] values = new float[weight.in()];
             weight.read(row, values, 0);
             target.asFloatBuffer().put(values, first, count);
           };
@@ -123,20 +127,21 @@ final class CudaUpload {
     return CudaTensor.dense(DType.I8, bytes, codes);
   }
 
-  /** Writes piece {@code index} of a packed matrix to {@code target[at …]}. */
+  /** Writes piece {@code index} of a packed matrix to {@code target[at …]}; on any thread. */
   private interface Pieces {
     void pack(int index, ByteBuffer target, int at);
   }
 
-  /** Sends pieces of one size that lie one after the other. */
+  /** Sends pieces of one size that lie one after the other; all processors pack them. */
   private void send(CudaAddress target, int count, int bytes, Pieces pieces) {
-    int most = staging.capacity() / bytes;
+    int most = Math.max(1, staging.capacity() / SHARES / bytes);
     for (int first = 0; first < count; first += most) {
+      int from = first;
       int sent = Math.min(most, count - first);
       ByteBuffer buffer = staging.reserve(sent * bytes);
-      for (int piece = 0; piece < sent; piece++) {
-        pieces.pack(first + piece, buffer, piece * bytes);
-      }
+      IntStream.range(0, sent)
+          .parallel()
+          .forEach(piece -> pieces.pack(from + piece, buffer, piece * bytes));
       staging.send(target.plus((long) first * bytes), sent * bytes);
     }
   }
@@ -147,15 +152,29 @@ final class CudaUpload {
     CudaAddress address = arena.allocate(bytes, "packed matrix " + shape);
     int groupBytes = CudaPacking.PANEL * CudaPacking.GROUP_BYTES;
     int most = staging.capacity() / groupBytes;
+    if (packing.groups() <= most) {
+      int panelBytes = packing.groups() * groupBytes;
+      Pieces panels =
+          (panel, target, at) ->
+              packing.pack(rows, panel, 0, packing.groups(), target.slice(at, panelBytes));
+      send(address, packing.panels(), panelBytes, panels);
+    } else {
+      sendWide(packing, rows, address, most);
+    }
+    Shape order = Shape.of(packing.panels(), packing.groups(), CudaPacking.PANEL, packing.group());
+    return CudaTensor.dense(dtype, order, address);
+  }
+
+  /** Sends panels that are too wide to be sent whole, {@code most} groups at once. */
+  private void sendWide(CudaPacking packing, CudaPacking.Rows rows, CudaAddress target, int most) {
+    int groupBytes = CudaPacking.PANEL * CudaPacking.GROUP_BYTES;
     for (int panel = 0; panel < packing.panels(); panel++) {
       for (int first = 0; first < packing.groups(); first += most) {
         int count = Math.min(most, packing.groups() - first);
         packing.pack(rows, panel, first, count, staging.reserve(count * groupBytes));
         long at = packing.index(panel * CudaPacking.PANEL, first * packing.group());
-        staging.send(address.plus(at * dtype.bytes()), count * groupBytes);
+        staging.send(target.plus(at * packing.elementBytes()), count * groupBytes);
       }
     }
-    Shape order = Shape.of(packing.panels(), packing.groups(), CudaPacking.PANEL, packing.group());
-    return CudaTensor.dense(dtype, order, address);
   }
 }

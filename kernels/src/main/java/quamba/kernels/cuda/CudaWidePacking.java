@@ -37,18 +37,29 @@ record CudaWidePacking(QuantizedWeight.Int8 weight) {
     return (row * PIECES + piece) * PIECE + i % PIECE;
   }
 
-  /** Writes chunk {@code row / rows} of output {@code row % rows} to {@code target[at …]}. */
+  /**
+   * Writes chunk {@code row / rows} of output {@code row % rows} to {@code target[at …]},
+   * little-endian.
+   */
   void pack(int row, ByteBuffer target, int at) {
+    int chunk = row / rows();
     int o = row % rows();
     int in = weight.in();
+    ByteBuffer codes = weight.codes().data();
     for (int piece = 0; piece < PIECES; piece++) {
-      int i = row / rows() * CHUNK + piece * PIECE;
+      int i = chunk * CHUNK + piece * PIECE;
+      int from = o * in + i;
       int to = at + (piece ^ (o % PIECES)) * PIECE;
       int count = o < weight.out() ? Math.max(0, Math.min(PIECE, in - i)) : 0;
-      if (count > 0) {
-        target.put(to, weight.codes().data(), o * in + i, count);
+      if (count == PIECE) {
+        target.putLong(to, codes.getLong(from));
+        target.putLong(to + Long.BYTES, codes.getLong(from + Long.BYTES));
+      } else {
+        if (count > 0) {
+          target.put(to, codes, from, count);
+        }
+        target.put(to + count, ZEROS, 0, PIECE - count);
       }
-      target.put(to + count, ZEROS, 0, PIECE - count);
     }
   }
 }

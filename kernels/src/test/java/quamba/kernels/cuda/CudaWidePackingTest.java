@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -41,8 +42,9 @@ final class CudaWidePackingTest {
     assertEquals(chunks, packing.chunks());
     byte[] packed = new byte[chunks * rows * 128];
     Arrays.fill(packed, (byte) 0x7f);
+    ByteBuffer target = ByteBuffer.wrap(packed).order(ByteOrder.LITTLE_ENDIAN);
     for (int row = 0; row < chunks * rows; row++) {
-      packing.pack(row, ByteBuffer.wrap(packed), row * 128);
+      packing.pack(row, target, row * 128);
     }
     byte[] read = new byte[codes.length];
     for (int k = 0; k < read.length; k++) {
