@@ -262,6 +262,12 @@ public final class CheckedBackend implements Backend {
           "%s batch: expected at least 1 row and a token a row, found %d rows and %d tokens"
               .formatted(operation, batch.rows(), batch.tokens()));
     }
+    boolean singles = batch.single() == batch.rows() && batch.tokens() != batch.rows();
+    if (batch.single() < 0 || batch.single() > batch.rows() || singles) {
+      throw new IllegalArgumentException(
+          "%s batch: expected at most %d rows of a single token, found %d"
+              .formatted(operation, batch.rows() - (singles ? 1 : 0), batch.single()));
+    }
     check(operation + " batch slots", batch.slots(), DType.I32, batch.rows());
     check(operation + " batch starts", batch.starts(), DType.I32, batch.rows() + 1);
     check(operation + " batch positions", batch.positions(), DType.I32, batch.rows());

@@ -128,16 +128,19 @@ final class CheckedBackendTest {
     Tensor three = probe.ints(0, 1, 3);
     assertRefused(
         "conv batch: expected at least 1 row and a token a row, found 0 rows and 0 tokens",
-        () -> backend.conv(conv, new Batch(0, 0, two, three, two), x, state, x));
+        () -> backend.conv(conv, new Batch(0, 0, 0, two, three, two), x, state, x));
+    assertRefused(
+        "conv batch: expected at most 1 rows of a single token, found 2",
+        () -> backend.conv(conv, new Batch(2, 3, 2, two, three, two), x, state, x));
     assertRefused(
         "conv batch slots: expected I32 (2), found I32 (3)",
-        () -> backend.conv(conv, new Batch(2, 3, three, three, two), x, state, x));
+        () -> backend.conv(conv, new Batch(2, 3, 1, three, three, two), x, state, x));
     assertRefused(
         "conv batch starts: expected I32 (3), found I32 (2)",
-        () -> backend.conv(conv, new Batch(2, 3, two, two, two), x, state, x));
+        () -> backend.conv(conv, new Batch(2, 3, 1, two, two, two), x, state, x));
     assertRefused(
         "conv batch positions: expected I32 (2), found F32 (2)",
-        () -> backend.conv(conv, new Batch(2, 3, two, three, probe.zeros(2)), x, state, x));
+        () -> backend.conv(conv, new Batch(2, 3, 1, two, three, probe.zeros(2)), x, state, x));
   }
 
   @Test

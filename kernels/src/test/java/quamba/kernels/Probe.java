@@ -173,11 +173,13 @@ public final class Probe {
   /** A batch of rows with these slots, token counts and positions. */
   public Batch batch(int[] slots, int[] counts, int[] positions) {
     int[] starts = new int[counts.length + 1];
+    int single = 0;
     for (int row = 0; row < counts.length; row++) {
       starts[row + 1] = starts[row] + counts[row];
+      single += starts[row + 1] == row + 1 ? 1 : 0;
     }
-    return new Batch(
-        counts.length, starts[counts.length], ints(slots), ints(starts), ints(positions));
+    int tokens = starts[counts.length];
+    return new Batch(counts.length, tokens, single, ints(slots), ints(starts), ints(positions));
   }
 
   /** A batch of one row. */

@@ -76,18 +76,24 @@ final class CudaReplay {
     requireEqualScales("c", in.c(), p.dims());
     Kernels kernels = Kernels.of(state.format());
     boolean aligned = in.areAligned() && isAligned(out, 2);
-    if (aligned && batch.tokens() == batch.rows()) {
+    if (!aligned) {
+      many(kernels, p, batch, in, state, out, false);
+      return;
+    }
+    if (batch.single() > 0) {
       one(kernels, p, batch, in, state, out);
-    } else {
-      many(kernels, p, batch, in, state, out, aligned);
+    }
+    if (batch.single() < batch.rows()) {
+      many(kernels, p, batch.others(), in, state, out, true);
     }
   }
 
+  /** The batch's rows of a single token. */
   private void one(
       Kernels kernels, Scan p, Batch batch, Inputs in, CudaState state, CudaTensor out) {
     Scan.Dims dims = p.dims();
     int heads = dims.heads() / dims.groups();
-    int blockHeads = batch.rows() < MANY_ROWS ? HEADS_OF_FEW : HEADS_OF_MANY;
+    int blockHeads = batch.single() < MANY_ROWS ? HEADS_OF_FEW : HEADS_OF_MANY;
     launch.of(in.kernel(kernels.one)).dense(batch.slots()).dense(batch.positions());
     arguments(p, in);
     state(state)
@@ -97,7 +103,7 @@ final class CudaReplay {
         .number(blockHeads)
         .number(p.limit().min())
         .number(p.limit().max())
-        .over(dims.groups() * CudaLaunch.pieces(heads, blockHeads), batch.rows(), 1);
+        .over(dims.groups() * CudaLaunch.pieces(heads, blockHeads), batch.single(), 1);
   }
 
   private void many(

@@ -20,6 +20,7 @@ public final class Step {
   private final ByteBuffer sampled; // (slots) i32, filled by the model
   private int rows;
   private int sampledRows;
+  private int singleRows;
   private int tokens;
 
   /**
@@ -59,6 +60,7 @@ public final class Step {
   public void clear() {
     rows = 0;
     sampledRows = 0;
+    singleRows = 0;
     tokens = 0;
     starts.putInt(0, 0);
   }
@@ -84,6 +86,9 @@ public final class Step {
           "a row of %d tokens in a step of %d with room for %d"
               .formatted(count, tokens, ids.capacity() / Integer.BYTES));
     }
+    if (count == 1 && singleRows == rows) {
+      singleRows++;
+    }
     slots.putInt(rows * Integer.BYTES, slot);
     positions.putInt(rows * Integer.BYTES, position);
     for (int token = tokenIds.position(); token < tokenIds.limit(); token++) {
@@ -101,6 +106,11 @@ public final class Step {
   /** Rows whose next id is wanted: the first ones. */
   public int sampledRows() {
     return sampledRows;
+  }
+
+  /** Rows of one token before the first that has more. */
+  public int singleRows() {
+    return singleRows;
   }
 
   /** Token ids of all rows. */

@@ -42,6 +42,7 @@ final class StepTensors {
         new Batch(
             rows,
             step.tokens(),
+            step.singleRows(),
             slots.rows(0, rows),
             starts.rows(0, rows + 1),
             positions.rows(0, rows));
