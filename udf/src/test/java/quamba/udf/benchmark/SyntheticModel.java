@@ -143,8 +143,9 @@ final class SyntheticModel implements TensorSource {
       addScale(layer, Tap.DT_PROJ_INPUT, UNIT, 1);
     }
     addScale(layer, Tap.X_OUT, ACTIVATED, gated ? inner : 1);
-    addScale(layer, Tap.B_OUT, gated ? ACTIVATED : UNIT, bc);
-    addScale(layer, Tap.C_OUT, gated ? ACTIVATED : UNIT, bc);
+    for (Tap tap : List.of(Tap.B_OUT, Tap.C_OUT)) { // equal within a group
+      addFloats(QuantizedNames.scale(layer, tap), Shape.of(bc), u -> gated ? ACTIVATED : UNIT);
+    }
   }
 
   /** One scale, or a scale for each column, no smaller. */
