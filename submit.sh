@@ -49,6 +49,10 @@ if [ -z "${SPARK_HOME:-}" ]; then
   fi
 fi
 
+if grep -q '^spark\.executor\.resource\.gpu\.amount' "$profile" \
+    && ! grep -q '^spark\.executor\.resource\.gpu\.discoveryScript' "$profile"; then
+  spark=(--conf "spark.executor.resource.gpu.discoveryScript=$root/conf/gpus.sh" "${spark[@]+"${spark[@]}"}")
+fi
 arguments=(--properties-file "$profile" --class quamba.job.Main "${spark[@]+"${spark[@]}"}" "$jar" "${command[@]}")
 export SPARK_CONF_DIR=${SPARK_CONF_DIR:-$root/conf}
 if [ "$dry_run" = yes ]; then

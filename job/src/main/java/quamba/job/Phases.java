@@ -8,6 +8,7 @@ import java.util.stream.Collectors;
 /** Seconds by phase of a job, in their order. */
 final class Phases {
   private final Map<String, Double> seconds = new LinkedHashMap<>();
+  private final long startMillis = System.currentTimeMillis();
   private long startNanos = System.nanoTime();
 
   /** Says that a phase is over and the next begins. */
@@ -15,6 +16,11 @@ final class Phases {
     long now = System.nanoTime();
     seconds.merge(phase, (now - startNanos) / 1e9, Double::sum);
     startNanos = now;
+  }
+
+  /** When the first phase began, since 1970. */
+  long startMillis() {
+    return startMillis;
   }
 
   double seconds(String phase) {

@@ -3,6 +3,7 @@ package quamba.job;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
+import quamba.udf.Backends;
 import quamba.udf.ModelPlugin;
 
 /**
@@ -20,6 +21,7 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
       throw new IllegalArgumentException(
           "spark.master is not set: start through spark-submit or submit.sh, with a profile");
     }
+    requireNoGpusInLocalMode(new SparkConf());
     SparkSession base = builder().getOrCreate();
     String plugins = base.sparkContext().conf().get(PLUGINS, "");
     if (!plugins.contains(ModelPlugin.class.getName())) {
@@ -50,9 +52,24 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
     return new JavaSparkContext(spark.sparkContext());
   }
 
-  /** Asked for a GPU that Spark does not hand out, every task would fail in its turn. */
+  /** Spark itself would fail in terms that name neither the setting nor the mode. */
+  private static void requireNoGpusInLocalMode(SparkConf conf) {
+    String master = conf.get("spark.master", "");
+    boolean local = master.equals("local") || master.startsWith("local[");
+    if (local && conf.contains(GPUS)) {
+      throw new IllegalArgumentException(
+          GPUS + ": with the master " + master + " Spark hands out no GPUs: leave it out");
+    }
+  }
+
+  /**
+   * Asked for a GPU that Spark does not hand out, or that this machine lacks in local mode, every
+   * task would fail in its turn.
+   */
   void requireDevice(String device) {
-    if (device.equals("cuda") && !spark.sparkContext().conf().contains(GPUS)) {
+    if (device.equals("cuda") && spark.sparkContext().isLocal()) {
+      Backends.require(device);
+    } else if (device.equals("cuda") && !spark.sparkContext().conf().contains(GPUS)) {
       throw new IllegalArgumentException(
           "--device cuda: expected a profile that gives GPUs to tasks, found no " + GPUS);
     }

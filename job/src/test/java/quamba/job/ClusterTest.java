@@ -17,6 +17,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import quamba.udf.SharedFiles;
 
 /** The whole program as a process of its own, with executors that are processes of their own. */
 class ClusterTest {
@@ -35,6 +36,11 @@ class ClusterTest {
   private record Run(int exitCode, String log) {}
 
   private Run run(String name, String master, String... more)
+      throws IOException, InterruptedException {
+    return run(name, master, List.of(), more);
+  }
+
+  private Run run(String name, String master, List<String> settings, String... more)
       throws IOException, InterruptedException {
     Path spark = folder.resolve("spark");
     Files.createDirectories(spark.resolve("jars"));
@@ -58,6 +64,7 @@ class ClusterTest {
             "-Dspark.eventLog.compress=false",
             "-Dspark.eventLog.dir=" + folder,
             "-Dspark.sql.shuffle.partitions=4"));
+    command.addAll(settings);
     command.add("quamba.job.Main");
     command.addAll(
         List.of(
@@ -79,6 +86,8 @@ class ClusterTest {
     builder.environment().put("SPARK_SCALA_VERSION", "2.13");
     builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
     builder.environment().put("CLASSPATH", classPath);
+    builder.environment().merge("PATH", folder.toString(), (path, own) -> own + ":" + path);
+    builder.environment().remove("CUDA_VISIBLE_DEVICES");
     Process process = builder.start();
     try {
       assertTrue(process.waitFor(5, TimeUnit.MINUTES), "the program hangs");
@@ -118,6 +127,31 @@ class ClusterTest {
     Run refused = run("cluster", "local[1]", "--max-tokens=0");
     assertEquals(Main.REFUSED, refused.exitCode(), refused.log());
     assertTrue(refused.log().contains("max_tokens must be 1 or more"), refused.log());
+  }
+
+  @Test
+  void tasksComputeOnTheGpuThatSparkGaveThem() throws IOException, InterruptedException {
+    Files.writeString(folder.resolve("in.jsonl"), "{\"id\":1,\"prompt\":\"a\"}");
+    // Of so many GPUs that no machine has the last one.
+    Path list = folder.resolve("nvidia-smi");
+    Files.writeString(list, "#!/bin/sh\necho 4711\n");
+    assertTrue(list.toFile().setExecutable(true));
+    Path script = SharedFiles.root().resolve("conf/gpus.sh");
+    List<String> settings =
+        List.of(
+            "-Dspark.worker.resource.gpu.amount=1",
+            "-Dspark.worker.resource.gpu.discoveryScript=" + script,
+            "-Dspark.executor.resource.gpu.amount=1",
+            "-Dspark.task.resource.gpu.amount=0.5");
+    Run cluster = run("gpus", "local-cluster[1,2,1024]", settings, "--device=cuda");
+    assertEquals(Main.FAILED, cluster.exitCode(), cluster.log());
+    assertTrue(cluster.log().contains("cuda:4711: no CUDA device"), cluster.log());
+    Run without = run("none", "local-cluster[1,1,1024]", "--device=cuda");
+    assertEquals(Main.REFUSED, without.exitCode(), without.log());
+    assertTrue(without.log().contains("found no spark.task.resource.gpu.amount"), without.log());
+    Run local = run("local", "local[1]", settings, "--device=cuda");
+    assertEquals(Main.REFUSED, local.exitCode(), local.log());
+    assertTrue(local.log().contains("Spark hands out no GPUs"), local.log());
   }
 
   /** Logs of the driver, of the executors, and Spark's own record of what happened. */

@@ -128,6 +128,7 @@ class GenerateCommandTest {
     assertTrue(run.out().contains("rows: "), run.out());
     assertTrue(run.out().contains("tokens: "), run.out());
     assertTrue(run.out().contains("seconds: start-up"), run.out());
+    assertTrue(run.out().matches("(?s).*speed: first token \\d+\\.\\d s, slots .*"), run.out());
   }
 
   @Test

@@ -9,10 +9,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import quamba.udf.Backends;
 
 /** What a job does not do: one line for people, an exit code, and nothing written. */
 class RefusalTest {
@@ -94,8 +96,6 @@ class RefusalTest {
         run(jsonl, "--prompt-column=prompt", "--key=k", "--output-column=g"),
         "--key: the input has no column 'k'");
     assertRefused(run(folder.resolve("nothing.jsonl"), "--prompt-column=prompt"), "found none at");
-    assertRefused(
-        run(jsonl, "--prompt-column=prompt", "--device=cuda"), "spark.task.resource.gpu.amount");
     Path table = folder.resolve("in.parquet");
     session.spark().sql("select 1 as id, 'a' as prompt").write().parquet(table.toString());
     assertRefused(
@@ -110,6 +110,33 @@ class RefusalTest {
     Path cut = Files.write(folder.resolve("cut.jsonl.gz"), new byte[] {31, (byte) 139, 8, 0, 0});
     assertRefused(run(cut, "--prompt-column=prompt"), "--input: cannot be read");
     assertFalse(Files.exists(output));
+  }
+
+  @Test
+  void missingGpuIsRefusedBeforeAnythingIsWritten() throws IOException {
+    Assumptions.assumeFalse(hasGpu(), "this machine has a GPU");
+    Path jsonl = file("in.jsonl", "{\"id\":1,\"prompt\":\"a\"}");
+    String refusal = "--device cuda: no CUDA device";
+    assertRefused(run(jsonl, "--prompt-column=prompt", "--device=cuda"), refusal);
+    assertFalse(Files.exists(output));
+    Path text = file("text.txt", "A text. ".repeat(50));
+    assertRefused(
+        JobRun.of(
+            "evaluate",
+            "--model=" + TestFiles.model(),
+            "--text=" + text,
+            "--window=16",
+            "--device=cuda"),
+        refusal);
+  }
+
+  private static boolean hasGpu() {
+    try {
+      Backends.require("cuda");
+      return true;
+    } catch (IllegalArgumentException none) {
+      return false;
+    }
   }
 
   @Test

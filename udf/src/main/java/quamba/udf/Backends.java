@@ -10,6 +10,9 @@ import quamba.kernels.cuda.CudaBackend;
 
 /** Opens backends by the name of their device; the only code that knows them. */
 public final class Backends {
+  /** What {@code cuda} alone means. */
+  static final String FIRST_GPU = "cuda:0";
+
   private static final Pattern CUDA = Pattern.compile("cuda(?::(\\d{1,4}))?");
 
   private Backends() {}
@@ -21,7 +24,7 @@ public final class Backends {
    *     for the first
    * @param threads that compute, where the device is the processor
    * @throws IllegalArgumentException for another device
-   * @throws BackendUnavailableException if this machine cannot offer the device
+   * @throws BackendUnavailableException naming the device, if this machine cannot offer it
    */
   public static Backend open(String device, int threads) {
     if (device.equals("cpu")) {
@@ -32,6 +35,23 @@ public final class Backends {
       throw new IllegalArgumentException("device must be cpu, cuda or cuda:N, found " + device);
     }
     int ordinal = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
-    return new CheckedBackend(CudaBackend.open(ordinal));
+    try {
+      return new CheckedBackend(CudaBackend.open(ordinal));
+    } catch (BackendUnavailableException e) {
+      throw new BackendUnavailableException(device + ": " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Tries a device of this machine, so that a job can say at once that there is none.
+   *
+   * @throws IllegalArgumentException saying why it cannot be had
+   */
+  public static void require(String device) {
+    try {
+      open(device, 1).close();
+    } catch (BackendUnavailableException e) {
+      throw new IllegalArgumentException("--device " + e.getMessage(), e);
+    }
   }
 }

@@ -10,12 +10,14 @@ import quamba.udf.engine.Completion;
  * run twice counts twice, so what a job reports at its end is counted in its output instead.
  *
  * @param openMillis one count for each time that an executor opened a model
+ * @param speed how fast engines were
  */
 public record Counters(
     Rows rows,
     LongAccumulator promptTokens,
     LongAccumulator generatedTokens,
-    LongAccumulator openMillis)
+    LongAccumulator openMillis,
+    Speed.Total speed)
     implements Serializable {
   /**
    * Rows by what became of them.
@@ -28,6 +30,8 @@ public record Counters(
 
   /** New accumulators at zero. */
   public static Counters register(SparkContext spark) {
+    Speed.Total speed = new Speed.Total();
+    spark.register(speed, "speed");
     return new Counters(
         new Rows(
             spark.longAccumulator("rows ok"),
@@ -35,7 +39,8 @@ public record Counters(
             spark.longAccumulator("rows with an error")),
         spark.longAccumulator("prompt tokens"),
         spark.longAccumulator("generated tokens"),
-        spark.longAccumulator("milliseconds to open the model"));
+        spark.longAccumulator("milliseconds to open the model"),
+        speed);
   }
 
   void count(Completion<?> completion) {

@@ -11,6 +11,7 @@ import org.apache.spark.sql.types.StructType;
 import org.apache.spark.util.TaskCompletionListener;
 import quamba.udf.engine.Completion;
 import quamba.udf.engine.Completions;
+import quamba.udf.engine.Engine;
 import quamba.udf.engine.RowError;
 
 /**
@@ -60,7 +61,13 @@ public final class GeneratePartition implements MapPartitionsFunction<Row, Row> 
     lease.openMillis().ifPresent(counters.openMillis()::add);
     RowRequests requests = new RowRequests(rows, task, lease.model(), context);
     Completions<RowRequests.Pending> completions = lease.model().engine().complete(requests);
-    context.addTaskCompletionListener((TaskCompletionListener) over -> completions.close());
+    context.addTaskCompletionListener(
+        (TaskCompletionListener)
+            over -> {
+              Engine.Full full = lease.model().engine().takeFull();
+              counters.speed().add(Speed.of(completions.firstTokenMillis(), full));
+              completions.close();
+            });
     return new Results(requests, completions);
   }
 

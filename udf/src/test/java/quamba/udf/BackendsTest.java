@@ -2,6 +2,7 @@ package quamba.udf;
 
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,7 +22,12 @@ class BackendsTest {
   @Test
   void missingDeviceIsNeverReplaced() {
     // No machine has a device of this number.
-    assertThrows(BackendUnavailableException.class, () -> Backends.open("cuda:9999", 1));
+    Exception opened =
+        assertThrows(BackendUnavailableException.class, () -> Backends.open("cuda:9999", 1));
+    assertTrue(opened.getMessage().startsWith("cuda:9999: no CUDA device"), opened.getMessage());
+    Exception required =
+        assertThrows(IllegalArgumentException.class, () -> Backends.require("cuda:9999"));
+    assertTrue(required.getMessage().startsWith("--device cuda:9999: no CUDA device"));
   }
 
   @ParameterizedTest

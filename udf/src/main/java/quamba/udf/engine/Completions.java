@@ -16,6 +16,7 @@ public final class Completions<T> implements Iterator<Completion<T>>, AutoClosea
   private final Iterator<Request<T>> requests;
   private Completion<T> next;
   private boolean over;
+  private volatile long firstTokenMillis; // written by the engine's thread
 
   // Guarded by the engine's lock.
   final Deque<Sequence<T>> finished = new ArrayDeque<>();
@@ -51,6 +52,17 @@ public final class Completions<T> implements Iterator<Completion<T>>, AutoClosea
     Completion<T> result = next;
     next = null;
     return result;
+  }
+
+  /** When the first token for any of the requests was there, since 1970; 0 if none is yet. */
+  public long firstTokenMillis() {
+    return firstTokenMillis;
+  }
+
+  void sampled() {
+    if (firstTokenMillis == 0) {
+      firstTokenMillis = System.currentTimeMillis();
+    }
   }
 
   private Completion<T> advance() {

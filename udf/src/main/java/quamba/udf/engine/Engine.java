@@ -37,6 +37,13 @@ public final class Engine implements AutoCloseable {
   /** Work done since the engine was opened: rows is summed over steps. */
   public record Load(long steps, long rows, long promptTokens, long generatedTokens) {}
 
+  /**
+   * Work from the first step that had every slot taken to the last such step.
+   *
+   * @param endMillis when that was over, since 1970; 0 if there was no such step
+   */
+  public record Full(long nanos, long promptTokens, long generatedTokens, long endMillis) {}
+
   private final Model model;
   private final Tokenizer tokenizer;
   private final int endOfText;
@@ -59,6 +66,7 @@ public final class Engine implements AutoCloseable {
   private boolean closed;
   private Throwable failure;
   private Load load = new Load(0, 0, 0, 0);
+  private final Pace pace = new Pace();
 
   /**
    * Starts the engine's thread. The engine owns the model from here on; tokenizer and allocator
@@ -89,6 +97,9 @@ public final class Engine implements AutoCloseable {
     lock.lock();
     try {
       requireOpen();
+      if (callers.isEmpty()) {
+        pace.interrupt();
+      }
       callers.add(caller);
     } finally {
       lock.unlock();
@@ -101,6 +112,16 @@ public final class Engine implements AutoCloseable {
     lock.lock();
     try {
       return load;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Work with every slot taken, of which each stretch is told once. */
+  public Full takeFull() {
+    lock.lock();
+    try {
+      return pace.take();
     } finally {
       lock.unlock();
     }
@@ -214,9 +235,10 @@ public final class Engine implements AutoCloseable {
 
   private void run() {
     while (admit()) {
+      long start = System.nanoTime();
       List<Sequence<?>> rows = vectors.fill(running);
       model.step(vectors.step());
-      retire(rows);
+      retire(rows, start);
     }
   }
 
@@ -270,22 +292,27 @@ public final class Engine implements AutoCloseable {
   }
 
   /** Takes the step's ids and lets finished sequences go. */
-  private void retire(List<Sequence<?>> rows) {
+  private void retire(List<Sequence<?>> rows, long startNanos) {
     int sampled = vectors.step().sampledRows();
     List<Sequence<?>> ended = new ArrayList<>();
     for (int row = 0; row < sampled; row++) {
+      rows.get(row).owner().sampled();
       if (rows.get(row).accept(vectors.step().sampled(row), endOfText)) {
         ended.add(rows.get(row));
       }
     }
     lock.lock();
     try {
+      Load before = load;
       load =
           new Load(
               load.steps + 1,
               load.rows + rows.size(),
               load.promptTokens + vectors.promptTokens(),
               load.generatedTokens + sampled);
+      if (running.size() == model.slots()) {
+        pace.full(startNanos, before, load);
+      }
       running.removeAll(ended);
       for (Sequence<?> sequence : ended) {
         freeSlots.add(sequence.slot());

@@ -159,6 +159,11 @@ class EngineTest {
       Engine.Load load = engine.load();
       assertEquals(model.rowsOfSteps.size(), load.steps());
       assertEquals(prompts.stream().mapToLong(String::length).sum(), load.promptTokens());
+      Engine.Full full = engine.takeFull();
+      assertTrue(full.generatedTokens() > load.generatedTokens() / 2, full + " of " + load);
+      assertTrue(full.generatedTokens() <= load.generatedTokens(), full + " of " + load);
+      assertTrue(full.nanos() > full.generatedTokens() / 16 * 3_000_000L / 2, full.toString());
+      assertTrue(results.firstTokenMillis() > 0 && results.firstTokenMillis() < full.endMillis());
     }
     double busy = model.rowsOfSteps.stream().mapToInt(rows -> rows).average().orElseThrow();
     assertTrue(busy > 12, "rows of a step on average, of 16 slots: " + busy);
