@@ -26,7 +26,11 @@ inline __device__ int away_unheld(float value) {
   constexpr float NEARLY_HALF = 0.49999997f;  // the next below, lest the sum round to the next integer
   return __float2int_rz(value + copysignf(NEARLY_HALF, value));
 }
-inline __device__ signed char away(float value) { return static_cast<signed char>(away_unheld(held(value))); }
+inline __device__ signed char away(float value) {
+  int code;  // held, which spares comparing value
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(code) : "r"(0), "r"(away_unheld(value)));
+  return static_cast<signed char>(code);
+}
 
 // value / scale without a division, given 1 / scale: one step after the first guess. What is far beyond all codes stays
 // a guess, as the step may lead from infinity to NaN.

@@ -20,8 +20,8 @@ struct Conv {
   int channels;
 
   __device__ bool in_fours_all() const {
-    return in_fours(weight, 0) && in_fours(bias, channels) && in_fours(x.at, x.stride) &&
-           in_fours(state, state_stride) && in_fours(out.at, out.stride);
+    return in_fours(weight, 0) && in_fours(bias, channels) && in_fours(x) &&
+           in_fours(state, state_stride) && in_fours(out);
   }
   template <bool ALIGNED>
   __device__ Four<T> input(int token, int channel) const {
@@ -53,7 +53,8 @@ struct Channels {
   template <bool ALIGNED>
   static __device__ Channels read(const Conv<T>& conv, int channel) {
     const int count = conv.channels - channel;
-    Channels own = {{}, {}, Units<T>(conv.x, channel, count), Rounding<T>(conv.out, channel, count)};
+    Channels own = {{}, {}, Units<T>::template read<ALIGNED>(conv.x, channel, count),
+                    Rounding<T>::template read<ALIGNED>(conv.out, channel, count)};
 #pragma unroll
     for (int k = 0; k < FOUR; k++) {
       if (k < count) {

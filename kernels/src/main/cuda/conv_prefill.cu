@@ -8,21 +8,19 @@
 //   state             (slots, 3, channels) of x's dtype, oldest first, updated; codes as they are in x
 //   out               (tokens, channels) f32, or codes with scales of their own, ties away from zero; may be x
 //
-// Entry points, at the end: conv_prefill_f32_f32_f32, conv_prefill_i8_i8_i8. A block has LANES fours of channels of one
-// row, which no other block reads or writes, and walks over its tokens in tiles of STRETCHES stretches of RUN tokens, a
-// thread one stretch of four channels. A tile is read, with the three inputs before each stretch, then there is a
-// barrier, then it is written: in place is safe.
+// Entry points, at the end: conv_prefill_f32_f32_f32, conv_prefill_i8_i8_i8. A block has lanes fours of channels of one
+// row, which no other block reads or writes, and walks over its tokens in tiles of THREADS / lanes stretches of RUN
+// tokens, a thread one stretch of four channels. A tile is read, with the three inputs before each stretch, then there
+// is a barrier, then it is written: in place is safe. Few lanes give more blocks, each with fewer tiles.
 #include "conv.cuh"
 
 // ---------------------------------------------------------------- kernels
 
-constexpr int THREADS = 256;
-constexpr int LANES = 8;
-constexpr int STRETCHES = THREADS / LANES;
+constexpr int THREADS = 128;
+constexpr int LANES = 8;  // the most
 
 template <bool ALIGNED, int RUN, typename T>
 struct Walk {
-  static constexpr int TILE = STRETCHES * RUN;
   static constexpr int INPUTS = BEFORE + RUN;
 
   const Conv<T>& conv;
@@ -62,14 +60,16 @@ struct Walk {
 };
 
 template <bool ALIGNED, int RUN, typename T>
-__device__ void prefill(const int* slots, const int* starts, const int* positions, const Conv<T>& conv) {
+__device__ void prefill(const int* slots, const int* starts, const int* positions, const Conv<T>& conv, int lanes) {
   __shared__ Four<T> before_sh[2][BEFORE][LANES];  // of this tile and the next
   const int row = blockIdx.y;
   const int slot = slots[row];
-  const int lane = threadIdx.x % LANES;
-  const int stretch = threadIdx.x / LANES;
+  const int stretches = THREADS / lanes;
+  const int length = stretches * RUN;  // of a tile
+  const int stretch = threadIdx.x / lanes;
+  const int lane = threadIdx.x - stretch * lanes;
   const bool first = stretch == 0;
-  const int channel = (blockIdx.x * LANES + lane) * FOUR;
+  const int channel = (blockIdx.x * lanes + lane) * FOUR;
   using W = Walk<ALIGNED, RUN, T>;
   const W walk = {conv, channel, starts[row + 1]};
   int tile = starts[row];
@@ -87,42 +87,42 @@ __device__ void prefill(const int* slots, const int* starts, const int* position
     }
   }
   const Channels<T> own = Channels<T>::template read<ALIGNED>(conv, min(channel, conv.channels - 1) / FOUR * FOUR);
-  for (int side = 0; tile < walk.end; tile += W::TILE, side ^= 1) {
+  for (int side = 0; tile < walk.end; tile += length, side ^= 1) {
 #pragma unroll
     for (int i = 0; i < W::INPUTS; i++) inputs[i] = next[i];
 #pragma unroll
     for (int k = 0; k < BEFORE; k++) {
       if (first) inputs[k] = before_sh[side][k][lane];
-      if (stretch == STRETCHES - 1) before_sh[side ^ 1][k][lane] = inputs[RUN + k];
+      if (stretch == stretches - 1) before_sh[side ^ 1][k][lane] = inputs[RUN + k];
     }
     __syncthreads();  // inputs are read, of every thread, and those before the next tile are known
     const int token = tile + stretch * RUN;
-    if (tile + W::TILE < walk.end) walk.read(token + W::TILE, first, next);
+    if (tile + length < walk.end) walk.read(token + length, first, next);
     if (token < walk.end && channel < conv.channels) walk.write(token, slot, own, inputs);
   }
 }
 
 // ---------------------------------------------------------------- entry points
 
-// Grid (ceil(channels / (LANES * FOUR)), rows).
+// Grid (ceil(channels / (lanes * FOUR)), rows).
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 conv_prefill_f32_f32_f32(const int* slots, const int* starts, const int* positions, const float* weight,
                          const float* bias, const float* x, int x_stride, float* state, int state_stride, float* out,
-                         int out_stride, int channels) {
+                         int out_stride, int channels, int lanes) {
   const Conv<float> conv = {weight, bias, {x, x_stride}, state, state_stride, {out, out_stride}, channels};
   if (conv.in_fours_all()) {
-    prefill<true, 4>(slots, starts, positions, conv);
+    prefill<true, 4>(slots, starts, positions, conv, lanes);
   } else {
-    prefill<false, 4>(slots, starts, positions, conv);
+    prefill<false, 4>(slots, starts, positions, conv, lanes);
   }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 5)
 conv_prefill_i8_i8_i8(const int* slots, const int* starts, const int* positions, const float* weight,
                       const float* bias, const signed char* x, int x_stride, const float* x_scale, int x_scale_step,
                       signed char* state, int state_stride, signed char* out, int out_stride, const float* out_scale,
-                      int out_scale_step, int channels) {
+                      int out_scale_step, int channels, int lanes) {
   const Conv<signed char> conv = {weight,
                                   bias,
                                   {x, x_stride, x_scale, x_scale_step},
@@ -131,8 +131,8 @@ conv_prefill_i8_i8_i8(const int* slots, const int* starts, const int* positions,
                                   {out, out_stride, out_scale, out_scale_step},
                                   channels};
   if (conv.in_fours_all()) {
-    prefill<true, 8>(slots, starts, positions, conv);
+    prefill<true, 8>(slots, starts, positions, conv, lanes);
   } else {
-    prefill<false, 8>(slots, starts, positions, conv);
+    prefill<false, 8>(slots, starts, positions, conv, lanes);
   }
 }

@@ -87,26 +87,52 @@ __device__ bool in_fours(const T* at, int stride) {
   return (reinterpret_cast<size_t>(at) / sizeof(T) | stride) % FOUR == 0;
 }
 
+template <typename T>
+__device__ bool in_fours(const Values<T>& values) {
+  if constexpr (sizeof(T) == 1) {
+    if (values.step != 0 && !in_fours(values.scale, 0)) return false;
+  }
+  return in_fours(values.at, values.stride);
+}
+template <typename T>
+__device__ bool in_fours(const Results<T>& results) {
+  if constexpr (sizeof(T) == 1) {
+    if (results.step != 0 && !in_fours(results.scale, 0)) return false;
+  }
+  return in_fours(results.at, results.stride);
+}
+
 // The scales of four columns.
+template <bool ALIGNED>
+__device__ Four<float> scales_of(const float* scale, int step, int column, int count) {
+  if (step != 0) return Four<float>::read<ALIGNED>(scale + column, count);
+  const float one = scale[0];
+  return {{one, one, one, one}};
+}
+
+// Four columns of values.
 template <typename T>
 struct Units;
 
 template <>
 struct Units<float> {
-  __device__ Units(const Values<float>&, int, int) {}
+  template <bool ALIGNED>
+  static __device__ Units read(const Values<float>&, int, int) {
+    return {};
+  }
   __device__ float value(const Four<float>& four, int k) const { return four.raw(k); }
 };
 
 template <>
 struct Units<signed char> {
-  float unit[FOUR];
+  Four<float> unit;
 
-  __device__ Units(const Values<signed char>& from, int column, int count) {
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) unit[k] = k < count ? from.unit(column + k) : 1;
+  template <bool ALIGNED>
+  static __device__ Units read(const Values<signed char>& from, int column, int count) {
+    return {scales_of<ALIGNED>(from.scale, from.step, column, count)};
   }
   __device__ float value(const Four<signed char>& four, int k) const {
-    return Values<signed char>::widen(four.raw(k), unit[k]);
+    return Values<signed char>::widen(four.raw(k), unit.raw(k));
   }
 };
 
@@ -116,34 +142,29 @@ struct Rounding;
 
 template <>
 struct Rounding<float> {
-  __device__ Rounding(const Results<float>&, int, int) {}
+  template <bool ALIGNED>
+  static __device__ Rounding read(const Results<float>&, int, int) {
+    return {};
+  }
   __device__ Four<float> even(const float (&x)[FOUR]) const { return {{x[0], x[1], x[2], x[3]}}; }
   __device__ Four<float> away(const float (&x)[FOUR]) const { return even(x); }
 };
 
 template <>
 struct Rounding<signed char> {
-  float scale[FOUR];
-  float inverse[FOUR];
+  Four<float> scale;
+  Four<float> inverse;
 
-  __device__ Rounding(const Results<signed char>& out, int column, int count) {
+  template <bool ALIGNED>
+  static __device__ Rounding read(const Results<signed char>& out, int column, int count) {
+    const Four<float> scale = scales_of<ALIGNED>(out.scale, out.step, column, count);
     if (out.step == 0) {
-      const float one = out.scale[0];
-      const float one_inverse = 1 / one;
-#pragma unroll
-      for (int k = 0; k < FOUR; k++) {
-        scale[k] = one;
-        inverse[k] = one_inverse;
-      }
-    } else {
-#pragma unroll
-      for (int k = 0; k < FOUR; k++) {
-        scale[k] = k < count ? out.scale[column + k] : 1;
-        inverse[k] = 1 / scale[k];
-      }
+      const float one = 1 / scale.raw(0);
+      return {scale, {{one, one, one, one}}};
     }
+    return {scale, {{1 / scale.raw(0), 1 / scale.raw(1), 1 / scale.raw(2), 1 / scale.raw(3)}}};
   }
-  __device__ float code(const float (&x)[FOUR], int k) const { return quotient(x[k], scale[k], inverse[k]); }
+  __device__ float code(const float (&x)[FOUR], int k) const { return quotient(x[k], scale.raw(k), inverse.raw(k)); }
   __device__ Four<signed char> even(const float (&x)[FOUR]) const {
     return Four<signed char>::of(__float2int_rn(code(x, 0)), __float2int_rn(code(x, 1)), __float2int_rn(code(x, 2)),
                                  __float2int_rn(code(x, 3)));

@@ -20,15 +20,15 @@ __device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& 
   const int column = (blockIdx.y * THREADS + threadIdx.x) * FOUR;
   const int count = inner_dim - column;
   if (count <= 0) return;
-  const Gated gated(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
-  Rounding<T>(out, column, count)
+  const Gated gated = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+  Rounding<T>::template read<ALIGNED>(out, column, count)
       .even(gated.at)
       .template write<ALIGNED>(out.at + static_cast<size_t>(blockIdx.x) * out.stride + column, count);
 }
 
 template <typename Z, typename T>
 __device__ void gate(const float* y, int y_stride, const Values<Z>& z, const Results<T>& out, int inner_dim) {
-  const bool aligned = in_fours(y, y_stride) && in_fours(z.at, z.stride) && in_fours(out.at, out.stride) &&
+  const bool aligned = in_fours(y, y_stride) && in_fours(z) && in_fours(out) &&
                        inner_dim % FOUR == 0;
   y += static_cast<size_t>(blockIdx.x) * y_stride;
   if (aligned) {
@@ -43,7 +43,9 @@ __device__ void put(Gated gated, float scale, const Four<float>& weight, const R
                     int count) {
 #pragma unroll
   for (int k = 0; k < FOUR; k++) gated.at[k] = gated.at[k] * scale * weight.raw(k);
-  Rounding<T>(out, column, count).even(gated.at).template write<ALIGNED>(to + column, count);
+  Rounding<T>::template read<ALIGNED>(out, column, count)
+      .even(gated.at)
+      .template write<ALIGNED>(to + column, count);
 }
 
 // A block a group: grid (n, groups), inner_dim = groups * width. What is not in registers is computed again: codes leave
@@ -69,12 +71,12 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   for (int j = 0; j < HELD; j++) {
     const int column = own + j * STEP;
     gated[j] = {};
-    if (column < end) gated[j] = Gated(inputs[j], z, column, end - column);
+    if (column < end) gated[j] = Gated::of<ALIGNED>(inputs[j], z, column, end - column);
     gated[j].add_squares(squares);
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    Gated(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count).add_squares(squares);
+    Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count).add_squares(squares);
   }
   const float scale = 1 / sqrtf(block_sum<THREADS>(squares) / width + epsilon);
 #pragma unroll
@@ -87,7 +89,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    const Gated again(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+    const Gated again = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
     put<ALIGNED, T>(again, scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
   }
 }
@@ -95,7 +97,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
 template <typename Z, typename T>
 __device__ void gate_norm(const float* y, int y_stride, const Values<Z>& z, const float* weight, const Results<T>& out,
                           int width, float epsilon) {
-  const bool aligned = in_fours(y, y_stride) && in_fours(z.at, z.stride) && in_fours(out.at, out.stride) &&
+  const bool aligned = in_fours(y, y_stride) && in_fours(z) && in_fours(out) &&
                        in_fours(weight, width);
   y += static_cast<size_t>(blockIdx.x) * y_stride;
   if (aligned) {

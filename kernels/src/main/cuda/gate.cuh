@@ -20,12 +20,13 @@ struct Inputs {
 struct Gated {
   float at[FOUR];
 
-  Gated() = default;
-  template <typename Z>
-  __device__ Gated(const Inputs<Z>& inputs, const Values<Z>& z, int column, int count) {
-    const Units<Z> units(z, column, count);
+  template <bool ALIGNED, typename Z>
+  static __device__ Gated of(const Inputs<Z>& inputs, const Values<Z>& z, int column, int count) {
+    const Units<Z> units = Units<Z>::template read<ALIGNED>(z, column, count);
+    Gated gated;
 #pragma unroll
-    for (int k = 0; k < FOUR; k++) at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
+    for (int k = 0; k < FOUR; k++) gated.at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
+    return gated;
   }
 
   __device__ void add_squares(float& squares) const {

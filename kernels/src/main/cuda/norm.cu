@@ -37,7 +37,9 @@ __device__ void put(Sum sum, float scale, const Four<float>& weight, const Resul
                     int count) {
 #pragma unroll
   for (int k = 0; k < FOUR; k++) sum.at[k] = sum.at[k] * scale * weight.raw(k);
-  Rounding<T>(out, column, count).even(sum.at).template write<ALIGNED>(to + column, count);
+  Rounding<T>::template read<ALIGNED>(out, column, count)
+      .even(sum.at)
+      .template write<ALIGNED>(to + column, count);
 }
 
 template <bool ALIGNED, typename T>
@@ -101,7 +103,7 @@ template <typename T>
 __device__ void norm(const float* x, int x_stride, float* residual, int residual_stride, const float* weight,
                      const Results<T>& out, int model_dim, float epsilon) {
   const bool aligned = in_fours(x, x_stride) && in_fours(residual, residual_stride) && in_fours(weight, model_dim) &&
-                       in_fours(out.at, out.stride);
+                       in_fours(out);
   x += static_cast<size_t>(blockIdx.x) * x_stride;
   residual += static_cast<size_t>(blockIdx.x) * residual_stride;
   if (aligned) {

@@ -13,8 +13,11 @@ final class CudaConv {
   /** The width of the fast forms, as in {@code conv.cuh}. */
   static final int TAPS = 4;
 
-  /** Threads of neighbouring channels in prefill, as in {@code conv_prefill.cu}. */
+  /** The most threads of neighbouring channels in prefill, as in {@code conv_prefill.cu}. */
   static final int LANES = 8;
+
+  /** Blocks of a multiprocessor in prefill that are enough, so that there need not be more. */
+  private static final int PREFILL_BLOCKS = 3;
 
   /** Decoding blocks that run on a multiprocessor at once: more rows share them. */
   private static final int DECODE_BLOCKS = 10;
@@ -53,9 +56,21 @@ final class CudaConv {
       CudaKernel kernel =
           codes ? CudaKernel.CONV_PREFILL_I8_I8_I8 : CudaKernel.CONV_PREFILL_F32_F32_F32;
       launch.of(kernel).dense(batch.slots()).dense(batch.starts()).dense(batch.positions());
+      int lanes = lanes(channels, batch.rows());
       tensors(p, x, state, out)
-          .over(CudaLaunch.pieces(channels, LANES * CudaTensor.FOUR), batch.rows(), 1);
+          .number(lanes)
+          .over(CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR), batch.rows(), 1);
     }
+  }
+
+  /** As many as leave enough blocks. */
+  private int lanes(int channels, int rows) {
+    int lanes = LANES;
+    int enough = multiprocessors * PREFILL_BLOCKS;
+    while (lanes > 2 && CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR) * rows < enough) {
+      lanes /= 2;
+    }
+    return lanes;
   }
 
   private CudaLaunch tensors(Conv p, Tensor x, Tensor state, Tensor out) {

@@ -11,6 +11,9 @@ final class CudaGate {
    */
   static final int PART = 128;
 
+  /** The row that has kernels of its own, as in {@code gate_rotate.cu}. */
+  static final int WIDE = 8192;
+
   private final CudaLaunch launch;
 
   CudaGate(CudaLaunch launch) {
@@ -61,7 +64,7 @@ final class CudaGate {
   static boolean canRotate(Gate p, Tensor y, Tensor z, Tensor out) {
     boolean size =
         switch (y.shape().dim(1)) {
-          case 1536, 2048, 3072, 3584, 4096, 5120, 7168, 8192 -> true;
+          case 1536, 2048, 3072, 3584, 4096, 5120, 7168, WIDE -> true;
           default -> false;
         };
     boolean parts =
@@ -76,17 +79,23 @@ final class CudaGate {
   /** Runs {@link quamba.kernels.Backend#gateRotate} where {@link #canRotate}. */
   void runRotated(Gate p, Tensor y, Tensor z, Tensor out) {
     int innerDim = y.shape().dim(1);
-    launch
-        .of(
-            choose(
-                z,
-                out,
-                CudaKernel.GATE_ROTATE_F32_F32,
-                CudaKernel.GATE_ROTATE_F32_I8,
-                CudaKernel.GATE_ROTATE_I8_F32,
-                CudaKernel.GATE_ROTATE_I8_I8))
-        .strided(y)
-        .values(z);
+    CudaKernel narrow =
+        choose(
+            z,
+            out,
+            CudaKernel.GATE_ROTATE_F32_F32,
+            CudaKernel.GATE_ROTATE_F32_I8,
+            CudaKernel.GATE_ROTATE_I8_F32,
+            CudaKernel.GATE_ROTATE_I8_I8);
+    CudaKernel wide =
+        choose(
+            z,
+            out,
+            CudaKernel.GATE_ROTATE_WIDE_F32_F32,
+            CudaKernel.GATE_ROTATE_WIDE_F32_I8,
+            CudaKernel.GATE_ROTATE_WIDE_I8_F32,
+            CudaKernel.GATE_ROTATE_WIDE_I8_I8);
+    launch.of(innerDim == WIDE ? wide : narrow).strided(y).values(z);
     if (p instanceof Gate.Normed normed) {
       launch
           .dense(normed.norm().weight())

@@ -73,9 +73,13 @@ enum CudaKernel {
   CONV_DECODE_F32_F32_F32("conv_decode", 64, conv(DType.F32, "const int* positions", ", int rows")),
   CONV_DECODE_I8_I8_I8("conv_decode", 64, conv(DType.I8, "const int* positions", ", int rows")),
   CONV_PREFILL_F32_F32_F32(
-      "conv_prefill", 256, conv(DType.F32, "const int* starts, const int* positions", "")),
+      "conv_prefill",
+      128,
+      conv(DType.F32, "const int* starts, const int* positions", ", int lanes")),
   CONV_PREFILL_I8_I8_I8(
-      "conv_prefill", 256, conv(DType.I8, "const int* starts, const int* positions", "")),
+      "conv_prefill",
+      128,
+      conv(DType.I8, "const int* starts, const int* positions", ", int lanes")),
   SCAN_HEADS_F32_F32_F32(
       128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_I8_F32_F32_F32(
@@ -112,6 +116,10 @@ enum CudaKernel {
   GATE_ROTATE_F32_I8("gate_rotate", 256, gateRotate(DType.F32, DType.I8)),
   GATE_ROTATE_I8_F32("gate_rotate", 256, gateRotate(DType.I8, DType.F32)),
   GATE_ROTATE_I8_I8("gate_rotate", 256, gateRotate(DType.I8, DType.I8)),
+  GATE_ROTATE_WIDE_F32_F32("gate_rotate", 512, gateRotate(DType.F32, DType.F32)),
+  GATE_ROTATE_WIDE_F32_I8("gate_rotate", 512, gateRotate(DType.F32, DType.I8)),
+  GATE_ROTATE_WIDE_I8_F32("gate_rotate", 512, gateRotate(DType.I8, DType.F32)),
+  GATE_ROTATE_WIDE_I8_I8("gate_rotate", 512, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
   SAMPLE_F32(

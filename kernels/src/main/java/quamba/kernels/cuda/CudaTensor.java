@@ -62,7 +62,8 @@ final class CudaTensor implements Tensor {
    * Whether every entry can be loaded by fours, as {@code in_fours} of {@code fours.cuh} has it.
    */
   boolean isInFours() {
-    return (address.value() / dtype.bytes() | stride) % FOUR == 0;
+    boolean scaleIs = !isScaledByColumn() || scale().address.value() / Float.BYTES % FOUR == 0;
+    return scaleIs && (address.value() / dtype.bytes() | stride) % FOUR == 0;
   }
 
   /** Outermost entries. */

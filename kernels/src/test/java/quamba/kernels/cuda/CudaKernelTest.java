@@ -100,6 +100,7 @@ final class CudaKernelTest {
     assertNumber(CudaConv.TAPS, "conv.cuh", "TAPS");
     assertNumber(CudaTensor.FOUR, "fours.cuh", "FOUR");
     assertNumber(CudaConv.LANES, "conv_prefill.cu", "LANES");
+    assertNumber(CudaGate.WIDE, "gate_rotate.cu", "WIDE");
     assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
     assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
     assertNumber(CudaScan.HEADS_STATES, "scan.cu", "HEADS_STATES");
