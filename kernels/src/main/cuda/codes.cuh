@@ -22,8 +22,22 @@ inline __device__ float nearest(float value) { return rintf(held(value)); }
 inline __device__ signed char even(float value) { return static_cast<signed char>(__float2int_rn(held(value))); }
 
 // As even, but ties away from zero.
+inline __device__ int away_unheld(float value) {
+  constexpr float NEARLY_HALF = 0.49999997f;  // the next below, lest the sum round to the next integer
+  return __float2int_rz(value + copysignf(NEARLY_HALF, value));
+}
 inline __device__ signed char away(float value) {
-  return static_cast<signed char>(__float2int_rz(roundf(held(value))));
+  int code;  // held, which spares comparing value
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(code) : "r"(0), "r"(away_unheld(value)));
+  return static_cast<signed char>(code);
+}
+
+// value / scale without a division, given 1 / scale: one step after the first guess. What is far beyond all codes stays
+// a guess, as the step may lead from infinity to NaN.
+inline __device__ float quotient(float value, float scale, float inverse) {
+  const float guess = value * inverse;
+  const float rest = fmaf(-guess, scale, value);
+  return fabsf(guess) > 2 * HIGHEST ? guess : fmaf(rest, inverse, guess);
 }
 
 template <typename T>

@@ -10,15 +10,15 @@
 //   state             (slots, conv_width - 1, channels) of x's dtype, oldest first, updated; codes as they are in x
 //   out               (tokens, channels) f32, or codes with scales of their own, ties away from zero; may be x
 //
-// Entry points, at the end: conv_f32_f32_f32, conv_i8_i8_i8, for conv_width up to 8. A thread walks over the tokens of
-// one channel of one row with its last inputs in registers: in place is safe, and any cut of the tokens takes the same
-// sums.
+// Entry points, at the end: conv_f32_f32_f32, conv_i8_i8_i8, for conv_width up to 8; 4 has faster ones in conv_decode.cu
+// and conv_prefill.cu. A thread walks over the tokens of one channel of one row with its last inputs in registers: in
+// place is safe, and any cut of the tokens takes the same sums.
 #include "codes.cuh"
 
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 128;
-constexpr int CONV_WIDEST = 8;  // also in CudaBackend
+constexpr int CONV_WIDEST = 8;  // also in CudaConv
 
 // window and taps end at CONV_WIDEST - 1; what lies before CONV_WIDEST - conv_width is not used.
 template <typename T>

@@ -55,8 +55,23 @@ __device__ float block_sum(float value) {
   return sum;
 }
 
+// 2^x and 1 / x within two units in the last place.
+inline __device__ float exp2_near(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+inline __device__ float inverse_near(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // x / (1 + e^-x); 0 for very negative x, where e^-x is infinite.
-inline __device__ float silu(float x) { return x / (1 + expf(-x)); }
+inline __device__ float silu(float x) {
+  constexpr float LOG2_E = 1.44269504f;
+  return x * inverse_near(1 + exp2_near(-LOG2_E * x));
+}
 
 // log(1 + e^x), which neither overflows nor loses small results.
 inline __device__ float softplus(float x) { return fmaxf(x, 0) + log1pf(expf(-fabsf(x))); }

@@ -7,40 +7,103 @@
 //
 // Entry points, at the end: gate_f32_f32, gate_f32_i8, gate_i8_f32, gate_i8_i8 and the same of gate_norm: dtypes of z
 // and out.
-#include "codes.cuh"
+#include "gate.cuh"
 
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 256;
+constexpr int HELD = 5;  // fours of a thread in registers, between the two passes of a norm
 
-template <typename Z>
-__device__ float gated(const float* y, int y_stride, Values<Z> z, size_t row, int i) {
-  return y[row * y_stride + i] * silu(z.value(row, i));
+// A thread a four: grid (n, ceil(inner_dim / (THREADS * FOUR))).
+template <bool ALIGNED, typename Z, typename T>
+__device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& out, int inner_dim) {
+  const int column = (blockIdx.y * THREADS + threadIdx.x) * FOUR;
+  const int count = inner_dim - column;
+  if (count <= 0) return;
+  const Gated gated = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+  Rounding<T>::template read<ALIGNED>(out, column, count)
+      .even(gated.at)
+      .template write<ALIGNED>(out.at + static_cast<size_t>(blockIdx.x) * out.stride + column, count);
 }
 
-// A thread an element: grid (n, ceil(inner_dim / THREADS)).
 template <typename Z, typename T>
-__device__ void gate_element(const float* y, int y_stride, Values<Z> z, Results<T> out, int inner_dim) {
-  const int i = blockIdx.y * THREADS + threadIdx.x;
-  if (i < inner_dim) out.put_even(blockIdx.x, i, gated(y, y_stride, z, blockIdx.x, i));
+__device__ void gate(const float* y, int y_stride, const Values<Z>& z, const Results<T>& out, int inner_dim) {
+  const bool aligned = in_fours(y, y_stride) && in_fours(z) && in_fours(out) &&
+                       inner_dim % FOUR == 0;
+  y += static_cast<size_t>(blockIdx.x) * y_stride;
+  if (aligned) {
+    gate_four<true, Z, T>(y, z, out, inner_dim);
+  } else {
+    gate_four<false, Z, T>(y, z, out, inner_dim);
+  }
 }
 
-// A block a group: grid (n, groups), inner_dim = groups * width. Codes leave no room for what is between the two
-// passes, so the second computes it again, from what the caches hold. A thread reads only where it writes.
-template <typename Z, typename T>
-__device__ void gate_norm_group(const float* y, int y_stride, Values<Z> z, const float* weight, Results<T> out,
+template <bool ALIGNED, typename T>
+__device__ void put(Gated gated, float scale, const Four<float>& weight, const Results<T>& out, T* to, int column,
+                    int count) {
+#pragma unroll
+  for (int k = 0; k < FOUR; k++) gated.at[k] = gated.at[k] * scale * weight.raw(k);
+  Rounding<T>::template read<ALIGNED>(out, column, count)
+      .even(gated.at)
+      .template write<ALIGNED>(to + column, count);
+}
+
+// A block a group: grid (n, groups), inner_dim = groups * width. What is not in registers is computed again: codes leave
+// no room for it. A thread reads only where it writes.
+template <bool ALIGNED, typename Z, typename T>
+__device__ void gate_norm_group(const float* y, const Values<Z>& z, const float* weight, const Results<T>& out,
                                 int width, float epsilon) {
-  const size_t row = blockIdx.x;
-  const int first = blockIdx.y * width + threadIdx.x;
-  const int end = (blockIdx.y + 1) * width;
+  const int first = blockIdx.y * width;
+  const int end = first + width;
+  const int own = first + threadIdx.x * FOUR;
+  constexpr int STEP = THREADS * FOUR;
+  T* to = out.at + static_cast<size_t>(blockIdx.x) * out.stride;
+  Inputs<Z> inputs[HELD];
+  Gated gated[HELD];
+#pragma unroll
+  for (int j = 0; j < HELD; j++) {
+    const int column = own + j * STEP;
+    inputs[j] = {};
+    if (column < end) inputs[j] = Inputs<Z>::template read<ALIGNED>(y, z, column, end - column);
+  }
   float squares = 0;
-  for (int i = first; i < end; i += THREADS) {
-    const float value = gated(y, y_stride, z, row, i);
-    squares = fmaf(value, value, squares);
+#pragma unroll
+  for (int j = 0; j < HELD; j++) {
+    const int column = own + j * STEP;
+    gated[j] = {};
+    if (column < end) gated[j] = Gated::of<ALIGNED>(inputs[j], z, column, end - column);
+    gated[j].add_squares(squares);
+  }
+  for (int column = own + HELD * STEP; column < end; column += STEP) {
+    const int count = end - column;
+    Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count).add_squares(squares);
   }
   const float scale = 1 / sqrtf(block_sum<THREADS>(squares) / width + epsilon);
-  for (int i = first; i < end; i += THREADS) {
-    out.put_even(row, i, gated(y, y_stride, z, row, i) * scale * weight[i]);
+#pragma unroll
+  for (int j = 0; j < HELD; j++) {
+    const int column = own + j * STEP;
+    const int count = end - column;
+    if (count > 0) {
+      put<ALIGNED, T>(gated[j], scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
+    }
+  }
+  for (int column = own + HELD * STEP; column < end; column += STEP) {
+    const int count = end - column;
+    const Gated again = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+    put<ALIGNED, T>(again, scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
+  }
+}
+
+template <typename Z, typename T>
+__device__ void gate_norm(const float* y, int y_stride, const Values<Z>& z, const float* weight, const Results<T>& out,
+                          int width, float epsilon) {
+  const bool aligned = in_fours(y, y_stride) && in_fours(z) && in_fours(out) &&
+                       in_fours(weight, width);
+  y += static_cast<size_t>(blockIdx.x) * y_stride;
+  if (aligned) {
+    gate_norm_group<true, Z, T>(y, z, weight, out, width, epsilon);
+  } else {
+    gate_norm_group<false, Z, T>(y, z, weight, out, width, epsilon);
   }
 }
 
@@ -48,46 +111,46 @@ __device__ void gate_norm_group(const float* y, int y_stride, Values<Z> z, const
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_f32_f32(const float* y, int y_stride, const float* z, int z_stride, float* out, int out_stride, int inner_dim) {
-  gate_element<float, float>(y, y_stride, {z, z_stride}, {out, out_stride}, inner_dim);
+  gate<float, float>(y, y_stride, {z, z_stride}, {out, out_stride}, inner_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_f32_i8(const float* y, int y_stride, const float* z, int z_stride, signed char* out, int out_stride,
             const float* out_scale, int out_scale_step, int inner_dim) {
-  gate_element<float, signed char>(y, y_stride, {z, z_stride}, {out, out_stride, out_scale, out_scale_step},
+  gate<float, signed char>(y, y_stride, {z, z_stride}, {out, out_stride, out_scale, out_scale_step},
                                    inner_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_i8_f32(const float* y, int y_stride, const signed char* z, int z_stride, const float* z_scale, int z_scale_step,
             float* out, int out_stride, int inner_dim) {
-  gate_element<signed char, float>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, {out, out_stride}, inner_dim);
+  gate<signed char, float>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, {out, out_stride}, inner_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_i8_i8(const float* y, int y_stride, const signed char* z, int z_stride, const float* z_scale, int z_scale_step,
            signed char* out, int out_stride, const float* out_scale, int out_scale_step, int inner_dim) {
-  gate_element<signed char, signed char>(y, y_stride, {z, z_stride, z_scale, z_scale_step},
-                                         {out, out_stride, out_scale, out_scale_step}, inner_dim);
+  gate<signed char, signed char>(y, y_stride, {z, z_stride, z_scale, z_scale_step},
+                              {out, out_stride, out_scale, out_scale_step}, inner_dim);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_norm_f32_f32(const float* y, int y_stride, const float* z, int z_stride, const float* weight, float* out,
                   int out_stride, int width, float epsilon) {
-  gate_norm_group<float, float>(y, y_stride, {z, z_stride}, weight, {out, out_stride}, width, epsilon);
+  gate_norm<float, float>(y, y_stride, {z, z_stride}, weight, {out, out_stride}, width, epsilon);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_norm_f32_i8(const float* y, int y_stride, const float* z, int z_stride, const float* weight, signed char* out,
                  int out_stride, const float* out_scale, int out_scale_step, int width, float epsilon) {
-  gate_norm_group<float, signed char>(y, y_stride, {z, z_stride}, weight,
+  gate_norm<float, signed char>(y, y_stride, {z, z_stride}, weight,
                                       {out, out_stride, out_scale, out_scale_step}, width, epsilon);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_norm_i8_f32(const float* y, int y_stride, const signed char* z, int z_stride, const float* z_scale,
                  int z_scale_step, const float* weight, float* out, int out_stride, int width, float epsilon) {
-  gate_norm_group<signed char, float>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, weight, {out, out_stride},
+  gate_norm<signed char, float>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, weight, {out, out_stride},
                                       width, epsilon);
 }
 
@@ -95,6 +158,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 gate_norm_i8_i8(const float* y, int y_stride, const signed char* z, int z_stride, const float* z_scale,
                 int z_scale_step, const float* weight, signed char* out, int out_stride, const float* out_scale,
                 int out_scale_step, int width, float epsilon) {
-  gate_norm_group<signed char, signed char>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, weight,
+  gate_norm<signed char, signed char>(y, y_stride, {z, z_stride, z_scale, z_scale_step}, weight,
                                             {out, out_stride, out_scale, out_scale_step}, width, epsilon);
 }

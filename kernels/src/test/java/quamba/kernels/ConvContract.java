@@ -19,6 +19,10 @@ interface ConvContract {
     "2, 40, 4",
     "3, 40, 4",
     "100, 40, 4",
+    "127, 40, 4",
+    "128, 40, 4",
+    "129, 40, 4",
+    "700, 36, 4",
     "9, 1, 4",
     "9, 16, 4",
     "9, 63, 4",
@@ -121,6 +125,55 @@ interface ConvContract {
     float[] expectedState = new float[60];
     System.arraycopy(x, 0, expectedState, 20, 40);
     assertArrayEquals(expectedState, probe().floats(state));
+  }
+
+  /** Rows of one token alone take another way than together with longer ones. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 37, 600})
+  default void convOfRowsOfOneTokenEqualsEachWithinALongerBatch(int rows) {
+    int channels = 44;
+    int[] slots = new int[rows + 1];
+    int[] counts = new int[rows + 1];
+    int[] positions = new int[rows + 1];
+    for (int row = 0; row <= rows; row++) {
+      slots[row] = row;
+      counts[row] = row < rows ? 1 : 2;
+      positions[row] = row % 3;
+    }
+    Conv conv = conv(Probe.random(36, channels * 4), Probe.random(37, channels));
+    Tensor x = probe().floats(Probe.random(38, (rows + 2) * channels), rows + 2, channels);
+    float[] history = Probe.random(39, (rows + 1) * 3 * channels);
+    Tensor states = probe().floats(history, rows + 1, 3, channels);
+    Tensor together = probe().zeros(rows + 2, channels);
+    probe().backend().conv(conv, probe().batch(slots, counts, positions), x, states, together);
+    Tensor ownStates = probe().floats(history, rows + 1, 3, channels);
+    Tensor alone = probe().zeros(rows, channels);
+    Batch batch =
+        probe()
+            .batch(
+                Arrays.copyOf(slots, rows),
+                Arrays.copyOf(counts, rows),
+                Arrays.copyOf(positions, rows));
+    probe().backend().conv(conv, batch, x.rows(0, rows), ownStates, alone);
+    float[] first = Arrays.copyOf(probe().floats(together), rows * channels);
+    assertArrayEquals(first, probe().floats(alone));
+    int kept = rows * 3 * channels;
+    assertArrayEquals(
+        Arrays.copyOf(probe().floats(states), kept),
+        Arrays.copyOf(probe().floats(ownStates), kept));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {9, 300, 1030})
+  default void convInPlaceIsWhatItIsElsewhere(int tokens) {
+    float[] x = Probe.random(46, tokens * 24);
+    Conv conv = conv(Probe.random(47, 24 * 4), Probe.random(48, 24));
+    Batch batch = probe().row(0, tokens, 0);
+    Tensor apart = probe().zeros(tokens, 24);
+    Tensor xs = probe().floats(x, tokens, 24);
+    probe().backend().conv(conv, batch, xs, probe().zeros(1, 3, 24), apart);
+    probe().backend().conv(conv, batch, xs, probe().zeros(1, 3, 24), xs);
+    assertArrayEquals(probe().floats(apart), probe().floats(xs));
   }
 
   @Test

@@ -34,7 +34,10 @@ interface DenseContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 40", "1, 40", "70, 40", "3, 1", "3, 7", "3, 32", "3, 33", "3, 257"})
+  @CsvSource({
+    "3, 40", "1, 40", "70, 40", "3, 1", "3, 7", "3, 32", "3, 33", "3, 257", "2, 768", "2, 4096",
+    "2, 4097", "2, 5120"
+  })
   default void normAddsToTheResidualAndNormsTheSum(int rows, int modelDim) {
     float[] x = Probe.random(2, rows * modelDim);
     float[] residual = Probe.random(3, rows * modelDim);
@@ -118,7 +121,7 @@ interface DenseContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 40", "1, 40", "70, 40", "3, 1", "3, 16", "3, 257"})
+  @CsvSource({"3, 40", "1, 40", "70, 40", "3, 1", "3, 16", "3, 257", "2, 5120"})
   default void gateMultipliesBySilu(int rows, int innerDim) {
     float[] y = Probe.random(11, rows * innerDim);
     float[] z = Probe.random(12, rows * innerDim, 8);
@@ -144,7 +147,19 @@ interface DenseContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 48, 1", "3, 48, 2", "3, 48, 6", "1, 48, 2", "70, 48, 2", "3, 34, 2", "3, 512, 2"})
+  @CsvSource({
+    "3, 48, 1",
+    "3, 48, 2",
+    "3, 48, 6",
+    "1, 48, 2",
+    "70, 48, 2",
+    "3, 34, 2",
+    "3, 512, 2",
+    "2, 5120, 1",
+    "2, 5124, 1",
+    "2, 8192, 1",
+    "2, 8192, 8"
+  })
   default void gateNormsEachGroupAfterGating(int rows, int innerDim, int groups) {
     float[] y = Probe.random(13, rows * innerDim);
     float[] z = Probe.random(14, rows * innerDim, 4);

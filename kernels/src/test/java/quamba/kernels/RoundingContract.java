@@ -24,7 +24,9 @@ public interface RoundingContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 40", "1, 40", "70, 40", "3, 1", "3, 7", "3, 32", "3, 33", "3, 257"})
+  @CsvSource({
+    "3, 40", "1, 40", "70, 40", "3, 1", "3, 7", "3, 32", "3, 33", "3, 257", "2, 768", "2, 2560"
+  })
   default void normRounds(int rows, int modelDim) {
     float[] x = Probe.random(70, rows * modelDim);
     float[] residual = Probe.random(71, rows * modelDim);
@@ -61,7 +63,15 @@ public interface RoundingContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 48, 1", "3, 48, 6", "1, 48, 2", "70, 48, 2", "3, 34, 2", "3, 512, 2"})
+  @CsvSource({
+    "3, 48, 1",
+    "3, 48, 6",
+    "1, 48, 2",
+    "70, 48, 2",
+    "3, 34, 2",
+    "3, 512, 2",
+    "2, 8192, 8"
+  })
   default void gateReadsAndWritesCodes(int rows, int innerDim, int groups) {
     float[] y = Probe.random(74, rows * innerDim);
     byte[] z = Probe.randomCodes(75, rows * innerDim);
@@ -165,6 +175,10 @@ public interface RoundingContract {
     "1, 40, 4",
     "2, 40, 4",
     "100, 40, 4",
+    "255, 40, 4",
+    "256, 40, 4",
+    "257, 40, 4",
+    "1030, 24, 4",
     "9, 1, 4",
     "9, 16, 4",
     "9, 63, 4",
@@ -206,6 +220,42 @@ public interface RoundingContract {
         .backend()
         .conv(conv, probe().row(0, 1, 0), x, probe().bytes(new byte[24], 1, 3, 8), out);
     assertArrayEquals(new byte[] {1, 2, 3, 127, 127, 127, 0, 0}, probe().bytes(out));
+  }
+
+  /** Whether rows begin at whole fours or not, are alone or not, and are cut or not. */
+  @ParameterizedTest
+  @CsvSource({"40, 1", "40, 7", "37, 1", "37, 7"})
+  default void convOfCodesIsTheSameForARaggedBatchAndEachToken(int channels, int longest) {
+    int rows = 21;
+    int[] slots = new int[rows];
+    int[] counts = new int[rows];
+    int[] positions = new int[rows];
+    for (int row = 0; row < rows; row++) {
+      slots[row] = rows - 1 - row;
+      counts[row] = 1 + row % longest;
+      positions[row] = row % 3 * 5;
+    }
+    int tokens = Arrays.stream(counts).sum();
+    Conv conv = conv(Probe.random(411, channels * 4), Probe.random(412, channels));
+    float[] scales = Probe.randomScales(413, channels, 0.01f);
+    byte[] x = Probe.randomCodes(414, tokens * channels);
+    byte[] history = Probe.randomCodes(415, rows * 3 * channels);
+    Tensor states = probe().bytes(history, rows, 3, channels);
+    Tensor together = probe().view(x, scales, tokens, channels);
+    Batch batch = probe().batch(slots, counts, positions);
+    probe().backend().conv(conv, batch, together, states, together);
+    Tensor ownStates = probe().bytes(history, rows, 3, channels);
+    Tensor alone = probe().codes(x, scales, tokens, channels);
+    int at = 0;
+    for (int row = 0; row < rows; row++) {
+      for (int i = 0; i < counts[row]; i++) {
+        Tensor token = alone.rows(at++, 1);
+        Batch one = probe().row(slots[row], 1, positions[row] + i);
+        probe().backend().conv(conv, one, token, ownStates, token);
+      }
+    }
+    assertArrayEquals(probe().bytes(alone), probe().bytes(together));
+    assertArrayEquals(probe().bytes(ownStates), probe().bytes(states));
   }
 
   @ParameterizedTest

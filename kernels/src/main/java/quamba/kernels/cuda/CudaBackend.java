@@ -33,9 +33,6 @@ public final class CudaBackend implements Backend {
   /** Large enough that copies run at the bus's speed. */
   private static final int STAGING_BYTES = 16 << 20;
 
-  /** The widest convolution, as in {@code conv.cu}. */
-  static final int CONV_WIDEST = 8;
-
   private final CudaContext context;
   private final CudaModules modules;
   private final CudaLaunch launch;
@@ -43,7 +40,9 @@ public final class CudaBackend implements Backend {
   private final CudaStaging staging;
   private final CudaUpload upload;
   private final CudaLinear linear;
+  private final CudaConv conv;
   private final CudaScan scan;
+  private final CudaGate gate;
   private final CudaRotate rotate;
 
   private CudaBackend(CudaContext context) {
@@ -54,7 +53,9 @@ public final class CudaBackend implements Backend {
     staging = new CudaStaging(context, STAGING_BYTES);
     upload = new CudaUpload(arena, staging, context.hasWarpgroups());
     linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
+    conv = new CudaConv(launch, context.multiprocessors());
     scan = new CudaScan(launch, context.hasWarpgroups());
+    gate = new CudaGate(launch);
     rotate = new CudaRotate(launch);
   }
 
@@ -218,22 +219,7 @@ public final class CudaBackend implements Backend {
    */
   @Override
   public void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
-    CudaKernel kernel =
-        x.dtype() == DType.I8 ? CudaKernel.CONV_I8_I8_I8 : CudaKernel.CONV_F32_F32_F32;
-    int channels = x.shape().dim(1);
-    int convWidth = p.weight().shape().dim(1);
-    CudaLaunch.requireAtMost("convWidth", convWidth, CONV_WIDEST);
-    launch
-        .of(kernel)
-        .batch(batch)
-        .dense(p.weight())
-        .dense(p.bias())
-        .values(x)
-        .strided(state)
-        .values(out)
-        .number(channels)
-        .number(convWidth)
-        .over(batch.rows(), CudaLaunch.pieces(channels, kernel.threads()), 1);
+    conv.run(p, batch, x, state, out);
   }
 
   /**
@@ -250,32 +236,7 @@ public final class CudaBackend implements Backend {
 
   @Override
   public void gate(Gate p, Tensor y, Tensor z, Tensor out) {
-    boolean codes = out.dtype() == DType.I8;
-    int n = y.shape().dim(0);
-    int innerDim = y.shape().dim(1);
-    if (p instanceof Gate.Normed normed) {
-      CudaKernel ofFloats = codes ? CudaKernel.GATE_NORM_F32_I8 : CudaKernel.GATE_NORM_F32_F32;
-      CudaKernel ofCodes = codes ? CudaKernel.GATE_NORM_I8_I8 : CudaKernel.GATE_NORM_I8_F32;
-      launch
-          .of(z.dtype() == DType.I8 ? ofCodes : ofFloats)
-          .strided(y)
-          .values(z)
-          .dense(normed.norm().weight())
-          .values(out)
-          .number(innerDim / normed.groups())
-          .number(normed.norm().epsilon())
-          .over(n, normed.groups(), 1);
-    } else {
-      CudaKernel ofFloats = codes ? CudaKernel.GATE_F32_I8 : CudaKernel.GATE_F32_F32;
-      CudaKernel ofCodes = codes ? CudaKernel.GATE_I8_I8 : CudaKernel.GATE_I8_F32;
-      launch
-          .of(z.dtype() == DType.I8 ? ofCodes : ofFloats)
-          .strided(y)
-          .values(z)
-          .values(out)
-          .number(innerDim)
-          .over(n, CudaLaunch.pieces(innerDim, ofFloats.threads()), 1);
-    }
+    gate.run(p, y, z, out);
   }
 
   /**
@@ -286,6 +247,20 @@ public final class CudaBackend implements Backend {
   @Override
   public void rotate(Tensor x, Tensor out) {
     rotate.run((CudaTensor) x, (CudaTensor) out);
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws IllegalArgumentException if rows are wider than {@value CudaRotate#ROTATE_WIDEST}
+   */
+  @Override
+  public void gateRotate(Gate p, Tensor y, Tensor z, Tensor out) {
+    if (CudaGate.canRotate(p, y, z, out)) {
+      gate.runRotated(p, y, z, out);
+    } else {
+      Backend.super.gateRotate(p, y, z, out);
+    }
   }
 
   @Override

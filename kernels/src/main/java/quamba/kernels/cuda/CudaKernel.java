@@ -68,18 +68,18 @@ enum CudaKernel {
   LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
   LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
   CONV_F32_F32_F32(
+      128, conv(DType.F32, "const int* starts, const int* positions", ", int conv_width")),
+  CONV_I8_I8_I8(128, conv(DType.I8, "const int* starts, const int* positions", ", int conv_width")),
+  CONV_DECODE_F32_F32_F32("conv_decode", 64, conv(DType.F32, "const int* positions", ", int rows")),
+  CONV_DECODE_I8_I8_I8("conv_decode", 64, conv(DType.I8, "const int* positions", ", int rows")),
+  CONV_PREFILL_F32_F32_F32(
+      "conv_prefill",
       128,
-      "const int* slots, const int* starts, const int* positions, const float* weight,"
-          + " const float* bias, const float* x, int x_stride, float* state, int state_stride,"
-          + " float* out, int out_stride, int channels, int conv_width"),
-  CONV_I8_I8_I8(
+      conv(DType.F32, "const int* starts, const int* positions", ", int lanes")),
+  CONV_PREFILL_I8_I8_I8(
+      "conv_prefill",
       128,
-      "const int* slots, const int* starts, const int* positions, const float* weight,"
-          + " const float* bias, "
-          + values("x", DType.I8)
-          + ", signed char* state, int state_stride, "
-          + results(DType.I8)
-          + ", int channels, int conv_width"),
+      conv(DType.I8, "const int* starts, const int* positions", ", int lanes")),
   SCAN_HEADS_F32_F32_F32(
       128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_I8_F32_F32_F32(
@@ -132,6 +132,14 @@ enum CudaKernel {
   GATE_NORM_F32_I8(256, gateNorm(DType.F32, DType.I8)),
   GATE_NORM_I8_F32(256, gateNorm(DType.I8, DType.F32)),
   GATE_NORM_I8_I8(256, gateNorm(DType.I8, DType.I8)),
+  GATE_ROTATE_F32_F32("gate_rotate", 256, gateRotate(DType.F32, DType.F32)),
+  GATE_ROTATE_F32_I8("gate_rotate", 256, gateRotate(DType.F32, DType.I8)),
+  GATE_ROTATE_I8_F32("gate_rotate", 256, gateRotate(DType.I8, DType.F32)),
+  GATE_ROTATE_I8_I8("gate_rotate", 256, gateRotate(DType.I8, DType.I8)),
+  GATE_ROTATE_WIDE_F32_F32("gate_rotate", 512, gateRotate(DType.F32, DType.F32)),
+  GATE_ROTATE_WIDE_F32_I8("gate_rotate", 512, gateRotate(DType.F32, DType.I8)),
+  GATE_ROTATE_WIDE_I8_F32("gate_rotate", 512, gateRotate(DType.I8, DType.F32)),
+  GATE_ROTATE_WIDE_I8_I8("gate_rotate", 512, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
   SAMPLE_F32(
@@ -275,6 +283,18 @@ enum CudaKernel {
         + "int n, int in, int out_dim";
   }
 
+  private static String conv(DType x, String rows, String last) {
+    return "const int* slots, "
+        + rows
+        + ", const float* weight, const float* bias, "
+        + values("x", x)
+        + (x == DType.I8 ? ", signed char*" : ", float*")
+        + " state, int state_stride, "
+        + results(x)
+        + ", int channels"
+        + last;
+  }
+
   private static String gate(DType z, DType out) {
     return values("y", DType.F32) + ", " + values("z", z) + ", " + results(out) + ", int inner_dim";
   }
@@ -286,6 +306,15 @@ enum CudaKernel {
         + ", const float* weight, "
         + results(out)
         + ", int width, float epsilon";
+  }
+
+  private static String gateRotate(DType z, DType out) {
+    return values("y", DType.F32)
+        + ", "
+        + values("z", z)
+        + ", const float* weight, "
+        + results(out)
+        + ", int inner_dim, int groups, float epsilon, float factor";
   }
 
   private static String rotate(DType out) {

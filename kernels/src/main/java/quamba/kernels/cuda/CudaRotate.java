@@ -30,8 +30,13 @@ final class CudaRotate {
         .number(innerDim)
         .number(base)
         .number(width)
-        .number((float) (1 / Math.sqrt(innerDim)))
+        .number(factor(innerDim))
         .over(x.shape().dim(0), 1, 1);
+  }
+
+  /** What makes a rotation of this many elements orthonormal. */
+  static float factor(int innerDim) {
+    return (float) (1 / Math.sqrt(innerDim));
   }
 
   /** The order of the table that mixes what is not a power of two: its odd factor tells. */

@@ -10,6 +10,9 @@ import quamba.kernels.Tensor;
  * {@code stride} elements apart, what is within an entry lies dense.
  */
 final class CudaTensor implements Tensor {
+  /** Neighbours that kernels load at once, as in {@code fours.cuh}. */
+  static final int FOUR = 4;
+
   private final DType dtype;
   private final Shape shape;
   private final CudaAddress address;
@@ -66,6 +69,14 @@ final class CudaTensor implements Tensor {
   /** Whether entries follow each other without a gap. */
   boolean isDense() {
     return stride == width(shape) || entries() <= 1;
+  }
+
+  /**
+   * Whether every entry can be loaded by fours, as {@code in_fours} of {@code fours.cuh} has it.
+   */
+  boolean isInFours() {
+    boolean scaleIs = !isScaledByColumn() || scale().address.value() / Float.BYTES % FOUR == 0;
+    return scaleIs && (address.value() / dtype.bytes() | stride) % FOUR == 0;
   }
 
   /** Outermost entries. */

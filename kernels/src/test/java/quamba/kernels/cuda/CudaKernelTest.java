@@ -96,7 +96,11 @@ final class CudaKernelTest {
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
     assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
     assertNumber(CudaLinearForm.WIDE_ROWS, "linear_codes_wide.cu", "TILE_ROWS");
-    assertNumber(CudaBackend.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
+    assertNumber(CudaConv.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
+    assertNumber(CudaConv.TAPS, "conv.cuh", "TAPS");
+    assertNumber(CudaTensor.FOUR, "fours.cuh", "FOUR");
+    assertNumber(CudaConv.LANES, "conv_prefill.cu", "LANES");
+    assertNumber(CudaGate.WIDE, "gate_rotate.cu", "WIDE");
     assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
     assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
     assertNumber(CudaScan.HEADS_STATES, "scan.cu", "HEADS_STATES");
@@ -113,11 +117,11 @@ final class CudaKernelTest {
     assertNumber(CudaState.ROUND_STATIC_SCALED, "scan.cuh", "ROUND_STATIC_SCALED");
   }
 
-  /** The tables of rotate.cu, bit by bit, against what Hadamard does to unit vectors. */
+  /** The tables of hadamard.cuh, bit by bit, against what Hadamard does to unit vectors. */
   @ParameterizedTest
   @ValueSource(ints = {12, 20, 28})
-  void tablesOfRotateAreThoseOfHadamard(int order) throws IOException {
-    String text = Files.readString(SOURCES.resolve("rotate.cu"));
+  void tablesAreThoseOfHadamard(int order) throws IOException {
+    String text = Files.readString(SOURCES.resolve("hadamard.cuh"));
     Matcher table =
         Pattern.compile("H%d\\[%d\\] = \\{([^}]*)\\};".formatted(order, order)).matcher(text);
     assertTrue(table.find(), "table of order " + order);

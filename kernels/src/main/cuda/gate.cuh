@@ -1,0 +1,36 @@
+// What is common to gates, rotated or not. Holds no entry point.
+#pragma once
+#include "fours.cuh"
+
+// Four of y and z.
+template <typename Z>
+struct Inputs {
+  Four<float> y;
+  Four<Z> z;
+
+  // y is the row of block x.
+  template <bool ALIGNED>
+  static __device__ Inputs read(const float* y, const Values<Z>& z, int column, int count) {
+    return {Four<float>::read<ALIGNED>(y + column, count),
+            Four<Z>::template read<ALIGNED>(z.at + static_cast<size_t>(blockIdx.x) * z.stride + column, count)};
+  }
+};
+
+// Four of y * silu(z).
+struct Gated {
+  float at[FOUR];
+
+  template <bool ALIGNED, typename Z>
+  static __device__ Gated of(const Inputs<Z>& inputs, const Values<Z>& z, int column, int count) {
+    const Units<Z> units = Units<Z>::template read<ALIGNED>(z, column, count);
+    Gated gated;
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) gated.at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
+    return gated;
+  }
+
+  __device__ void add_squares(float& squares) const {
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) squares = fmaf(at[k], at[k], squares);
+  }
+};
