@@ -39,28 +39,46 @@ final class CudaConv {
     int channels = x.shape().dim(1);
     int convWidth = p.weight().shape().dim(1);
     CudaLaunch.requireAtMost("convWidth", convWidth, CONV_WIDEST);
-    boolean codes = x.dtype() == DType.I8;
     if (convWidth != TAPS) {
-      CudaKernel kernel = codes ? CudaKernel.CONV_I8_I8_I8 : CudaKernel.CONV_F32_F32_F32;
+      CudaKernel kernel =
+          x.dtype() == DType.I8 ? CudaKernel.CONV_I8_I8_I8 : CudaKernel.CONV_F32_F32_F32;
       launch.of(kernel).batch(batch);
       tensors(p, x, state, out)
           .number(convWidth)
           .over(batch.rows(), CudaLaunch.pieces(channels, kernel.threads()), 1);
-    } else if (batch.tokens() == batch.rows()) {
-      CudaKernel kernel =
-          codes ? CudaKernel.CONV_DECODE_I8_I8_I8 : CudaKernel.CONV_DECODE_F32_F32_F32;
-      int blocks = CudaLaunch.pieces(channels, kernel.threads() * CudaTensor.FOUR);
-      launch.of(kernel).dense(batch.slots()).dense(batch.positions());
-      tensors(p, x, state, out).number(batch.rows()).over(blocks, shares(batch.rows(), blocks), 1);
     } else {
-      CudaKernel kernel =
-          codes ? CudaKernel.CONV_PREFILL_I8_I8_I8 : CudaKernel.CONV_PREFILL_F32_F32_F32;
-      launch.of(kernel).dense(batch.slots()).dense(batch.starts()).dense(batch.positions());
-      int lanes = lanes(channels, batch.rows());
-      tensors(p, x, state, out)
-          .number(lanes)
-          .over(CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR), batch.rows(), 1);
+      if (batch.single() > 0) {
+        decode(p, batch, x, state, out);
+      }
+      if (batch.single() < batch.rows()) {
+        prefill(p, batch.others(), x, state, out);
+      }
     }
+  }
+
+  /** The rows of one token. */
+  private void decode(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
+    CudaKernel kernel =
+        x.dtype() == DType.I8
+            ? CudaKernel.CONV_DECODE_I8_I8_I8
+            : CudaKernel.CONV_DECODE_F32_F32_F32;
+    int rows = batch.single();
+    int blocks = CudaLaunch.pieces(x.shape().dim(1), kernel.threads() * CudaTensor.FOUR);
+    launch.of(kernel).dense(batch.slots()).dense(batch.positions());
+    tensors(p, x, state, out).number(rows).over(blocks, shares(rows, blocks), 1);
+  }
+
+  private void prefill(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
+    CudaKernel kernel =
+        x.dtype() == DType.I8
+            ? CudaKernel.CONV_PREFILL_I8_I8_I8
+            : CudaKernel.CONV_PREFILL_F32_F32_F32;
+    int channels = x.shape().dim(1);
+    int lanes = lanes(channels, batch.rows());
+    launch.of(kernel).dense(batch.slots()).dense(batch.starts()).dense(batch.positions());
+    tensors(p, x, state, out)
+        .number(lanes)
+        .over(CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR), batch.rows(), 1);
   }
 
   /** As many as leave enough blocks. */
