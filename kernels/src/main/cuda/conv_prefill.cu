@@ -11,13 +11,14 @@
 // Entry points, at the end: conv_prefill_f32_f32_f32, conv_prefill_i8_i8_i8. A block has lanes fours of channels of one
 // row, which no other block reads or writes, and walks over its tokens in tiles of THREADS / lanes stretches of RUN
 // tokens, a thread one stretch of four channels. A tile is read, with the three inputs before each stretch, then there
-// is a barrier, then it is written: in place is safe. Few lanes give more blocks, each with fewer tiles.
+// is a barrier, then it is written: in place is safe. Few lanes give more blocks, each with fewer tiles; many lanes read
+// longer pieces of memory.
 #include "conv.cuh"
 
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 128;
-constexpr int LANES = 8;  // the most
+constexpr int LANES = 16;  // the most
 
 template <bool ALIGNED, int RUN, typename T>
 struct Walk {

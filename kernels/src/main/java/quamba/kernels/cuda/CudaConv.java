@@ -14,10 +14,10 @@ final class CudaConv {
   static final int TAPS = 4;
 
   /** The most threads of neighbouring channels in prefill, as in {@code conv_prefill.cu}. */
-  static final int LANES = 8;
+  static final int LANES = 16;
 
-  /** Blocks of a multiprocessor in prefill that are enough, so that there need not be more. */
-  private static final int PREFILL_BLOCKS = 3;
+  /** Tokens of a row, up to which it is too short for few lanes. */
+  private static final int SHORT = 128;
 
   /** Decoding blocks that run on a multiprocessor at once: more rows share them. */
   private static final int DECODE_BLOCKS = 10;
@@ -74,18 +74,19 @@ final class CudaConv {
             ? CudaKernel.CONV_PREFILL_I8_I8_I8
             : CudaKernel.CONV_PREFILL_F32_F32_F32;
     int channels = x.shape().dim(1);
-    int lanes = lanes(channels, batch.rows());
+    int lanes = lanes(channels, batch);
     launch.of(kernel).dense(batch.slots()).dense(batch.starts()).dense(batch.positions());
     tensors(p, x, state, out)
         .number(lanes)
         .over(CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR), batch.rows(), 1);
   }
 
-  /** As many as leave enough blocks. */
-  private int lanes(int channels, int rows) {
-    int lanes = LANES;
-    int enough = multiprocessors * PREFILL_BLOCKS;
-    while (lanes > 2 && CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR) * rows < enough) {
+  /** Many for short rows, few where there would not be blocks for all multiprocessors. */
+  private int lanes(int channels, Batch batch) {
+    int lanes = batch.tokens() <= SHORT * batch.rows() ? LANES : LANES / 2;
+    while (lanes > LANES / 4
+        && 2 * batch.rows() * CudaLaunch.pieces(channels, lanes * CudaTensor.FOUR)
+            < 3 * multiprocessors) {
       lanes /= 2;
     }
     return lanes;
