@@ -16,19 +16,26 @@ public abstract class BackendContract
         ConvContract,
         ScanContract,
         SampleContract {
+  private Backend backend;
   private Probe probe;
 
-  /** A new backend, closed after each test. */
+  /** A backend for one test. */
   protected abstract Backend open();
+
+  /** The test is over. */
+  protected void close(Backend backend) {
+    backend.close();
+  }
 
   @BeforeEach
   void openBackend() {
-    probe = new Probe(new CheckedBackend(open()));
+    backend = open();
+    probe = new Probe(new CheckedBackend(backend));
   }
 
   @AfterEach
   void closeBackend() {
-    probe.backend().close();
+    close(backend);
   }
 
   @Override

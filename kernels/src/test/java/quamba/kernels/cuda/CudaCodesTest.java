@@ -7,9 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -29,17 +30,19 @@ import quamba.kernels.cpu.CpuBackend;
 
 /** Kernels for codes where they are the CUDA backend's own: sizes of models, and wide forms. */
 @NeedsCuda
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CudaCodesTest {
+  private final CudaShared shared = new CudaShared();
   private Probe probe;
 
   @BeforeEach
   void open() {
-    probe = new Probe(new CheckedBackend(CudaBackend.open(0)));
+    probe = new Probe(new CheckedBackend(shared.backend()));
   }
 
-  @AfterEach
+  @AfterAll
   void close() {
-    probe.backend().close();
+    shared.close();
   }
 
   /** Bit by bit, rows beside tiles of both kernels, and x aligned or not. */

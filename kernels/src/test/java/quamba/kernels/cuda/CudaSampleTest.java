@@ -4,9 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import quamba.kernels.Batch;
@@ -23,22 +24,24 @@ import quamba.kernels.Tensor;
  * once, many rows and slots, several steps.
  */
 @NeedsCuda
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CudaSampleTest {
   private static final int ROWS = 12;
 
   /** Columns of the logits that are no ids: they would win if they were looked at. */
   private static final int PADDING = 7;
 
+  private final CudaShared shared = new CudaShared();
   private Probe probe;
 
   @BeforeEach
   void open() {
-    probe = new Probe(new CheckedBackend(CudaBackend.open(0)));
+    probe = new Probe(new CheckedBackend(shared.backend()));
   }
 
-  @AfterEach
+  @AfterAll
   void close() {
-    probe.backend().close();
+    shared.close();
   }
 
   @ParameterizedTest(name = "vocab {0}: temperature {1}, top-k {2}, top-p {3}, min-p {4}, {5}")
