@@ -90,16 +90,16 @@ public final class MambaModel implements Model {
     if (step.rows() == 0) {
       return;
     }
-    Batch batch = inputs.write(step);
+    StepTensors.Inputs in = inputs.write(step);
     Sample sample = sampling.current();
     Tensor chosen = inputs.chosen(step);
     boolean none = step.sampledRows() == 0;
     if (step.tokens() == step.sampledRows()) {
-      decoding.run(step.rows(), () -> decode(batch, sample, chosen));
+      decoding.run(step.rows(), () -> decode(in, sample, chosen));
     } else {
-      Activations a = forward(batch);
-      Tensor logits = none ? head.noLogits() : head.logitsAt(inputs.writeLasts(step), a);
-      backend.sample(sample, batch, inputs.ids(batch), logits, chosen);
+      Activations a = forward(in);
+      Tensor logits = none ? head.noLogits() : head.logitsAt(in.lasts(), a);
+      backend.sample(sample, in.batch(), in.ids(), logits, chosen);
     }
     if (!none) {
       backend.read(chosen, step.sampled());
@@ -107,10 +107,10 @@ public final class MambaModel implements Model {
   }
 
   /** A step in which every row has one token and wants its next. */
-  private void decode(Batch batch, Sample sample, Tensor chosen) {
-    Activations a = forward(batch);
+  private void decode(StepTensors.Inputs in, Sample sample, Tensor chosen) {
+    Activations a = forward(in);
     Tensor logits = head.logits(a.hidden().floats(), a.residual());
-    backend.sample(sample, batch, inputs.ids(batch), logits, chosen);
+    backend.sample(sample, in.batch(), in.ids(), logits, chosen);
   }
 
   /**
@@ -140,10 +140,11 @@ public final class MambaModel implements Model {
   }
 
   /** Everything up to the head; hidden holds what the last block adds to residual. */
-  private Activations forward(Batch batch) {
+  private Activations forward(StepTensors.Inputs in) {
+    Batch batch = in.batch();
     Activations a = activations.tokens(batch.tokens());
     backend.embed(noIds.rows(0, batch.tokens()), nothing, a.residual());
-    backend.embed(inputs.ids(batch), embedding, a.hidden().floats());
+    backend.embed(in.ids(), embedding, a.hidden().floats());
     for (int layer = 0; layer < blocks.size(); layer++) {
       blocks.get(layer).forward(backend, batch, a, states.layer(layer));
     }

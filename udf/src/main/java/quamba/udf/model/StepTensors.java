@@ -8,67 +8,53 @@ import quamba.kernels.DType;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
-/** A {@link Step} on the device. */
+/** A {@link Step} on the device, where one copy brings all of it. */
 final class StepTensors {
   private final Backend backend;
-  private final Tensor ids; // (tokensPerStep) i32
-  private final Tensor slots; // (slots) i32
-  private final Tensor starts; // (slots + 1) i32
-  private final Tensor positions; // (slots) i32
-  private final Tensor lasts; // (slots) i32, the token at which each sampled row ends
+  private final Tensor inputs; // i32: ids, slots, starts, positions, lasts, one after the other
+  private final ByteBuffer hostInputs; // the same
   private final Tensor chosen; // (slots) i32
-  private final ByteBuffer hostLasts; // (slots) i32
 
   StepTensors(Backend backend, Capacity capacity) {
     this.backend = backend;
-    ids = ints(capacity.tokensPerStep());
-    slots = ints(capacity.slots());
-    starts = ints(capacity.slots() + 1);
-    positions = ints(capacity.slots());
-    lasts = ints(capacity.slots());
-    chosen = ints(capacity.slots());
-    hostLasts =
-        ByteBuffer.allocateDirect(capacity.slots() * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    int most = capacity.tokensPerStep() + 4 * capacity.slots() + 1;
+    inputs = backend.allocate(DType.I32, Shape.of(most));
+    hostInputs = ByteBuffer.allocateDirect(most * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    chosen = backend.allocate(DType.I32, Shape.of(capacity.slots()));
   }
 
-  private Tensor ints(int count) {
-    return backend.allocate(DType.I32, Shape.of(count));
-  }
+  /**
+   * A step's inputs.
+   *
+   * @param ids (tokens) i32
+   * @param lasts (sampledRows) i32, the token at which each sampled row ends
+   */
+  record Inputs(Batch batch, Tensor ids, Tensor lasts) {}
 
-  /** Copies the rows of {@code step}. */
-  Batch write(Step step) {
+  /** Copies {@code step}; what is returned stays the same for steps of the same shape. */
+  Inputs write(Step step) {
     int rows = step.rows();
+    int tokens = step.tokens();
+    int slots = tokens;
+    int starts = slots + rows;
+    int positions = starts + rows + 1;
+    int lasts = positions + rows;
+    int end = lasts + step.sampledRows();
+    hostInputs.clear().put(step.ids()).put(step.slots()).put(step.starts()).put(step.positions());
+    ByteBuffer ends = step.starts();
+    for (int row = 0; row < step.sampledRows(); row++) {
+      hostInputs.putInt(ends.getInt((row + 1) * Integer.BYTES) - 1);
+    }
+    backend.write(inputs.rows(0, end), hostInputs.flip());
     Batch batch =
         new Batch(
             rows,
-            step.tokens(),
+            tokens,
             step.singleRows(),
-            slots.rows(0, rows),
-            starts.rows(0, rows + 1),
-            positions.rows(0, rows));
-    backend.write(ids(batch), step.ids());
-    backend.write(batch.slots(), step.slots());
-    backend.write(batch.starts(), step.starts());
-    backend.write(batch.positions(), step.positions());
-    return batch;
-  }
-
-  /** (tokens) i32. */
-  Tensor ids(Batch batch) {
-    return ids.rows(0, batch.tokens());
-  }
-
-  /** Copies where the sampled rows of {@code step} end: (sampledRows) i32. */
-  Tensor writeLasts(Step step) {
-    ByteBuffer ends = step.starts().order(ByteOrder.LITTLE_ENDIAN);
-    int count = step.sampledRows();
-    for (int row = 0; row < count; row++) {
-      int end = ends.getInt((row + 1) * Integer.BYTES);
-      hostLasts.putInt(row * Integer.BYTES, end - 1);
-    }
-    Tensor target = lasts.rows(0, count);
-    backend.write(target, hostLasts.slice(0, count * Integer.BYTES));
-    return target;
+            inputs.rows(slots, rows),
+            inputs.rows(starts, rows + 1),
+            inputs.rows(positions, rows));
+    return new Inputs(batch, inputs.rows(0, tokens), inputs.rows(lasts, step.sampledRows()));
   }
 
   /** Room for the ids that are chosen for the sampled rows: (sampledRows) i32. */
