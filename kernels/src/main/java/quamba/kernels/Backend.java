@@ -1,6 +1,7 @@
 package quamba.kernels;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
  * The operations that a Mamba model is made of, on one device. Everything is allocated when a model
@@ -86,6 +87,18 @@ public interface Backend extends AutoCloseable {
    * @param out (n, out) f32, or of i8 x also i8; apart from {@code x}, may be a column view
    */
   void linear(Linear p, Tensor x, Tensor out);
+
+  /**
+   * {@link #linear} for each product. A matrix whose outputs differ in precision makes several of
+   * the same x: a backend may do them at once.
+   *
+   * @param x (n, in) as in linear
+   */
+  default void linears(Tensor x, List<Product> products) {
+    for (Product product : products) {
+      linear(product.linear(), x, product.out());
+    }
+  }
 
   /**
    * Causal convolution over each row's tokens, with what came before in {@code state}.

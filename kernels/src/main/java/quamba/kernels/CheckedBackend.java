@@ -120,6 +120,17 @@ public final class CheckedBackend implements Backend {
 
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
+    checkLinear(p, x, out);
+    backend.linear(p, x, out);
+  }
+
+  @Override
+  public void linears(Tensor x, List<Product> products) {
+    products.forEach(product -> checkLinear(product.linear(), x, product.out()));
+    backend.linears(x, products);
+  }
+
+  private void checkLinear(Linear p, Tensor x, Tensor out) {
     DType input = packed.get(p.weight());
     if (input == null) {
       throw new IllegalArgumentException(
@@ -136,7 +147,6 @@ public final class CheckedBackend implements Backend {
     if (x == out) {
       throw new IllegalArgumentException("linear out: expected a tensor apart from x, found x");
     }
-    backend.linear(p, x, out);
   }
 
   @Override

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -51,6 +52,15 @@ final class CheckedCodesTest {
         "linear out: expected F32 (2, 4), found I8 (2, 4)",
         () -> backend.linear(linear(DType.F32), plain, codes));
     assertRefused("pack input: expected F32 or I8, found F16", () -> linear(DType.F16));
+  }
+
+  @Test
+  void linearsAreCheckedEach() {
+    Product good = new Product(linear(DType.I8), plain);
+    Product bad = new Product(linear(DType.F32), plain);
+    assertRefused(
+        "linear x: expected F32 (*, 4), found I8 (2, 4)",
+        () -> backend.linears(codes, List.of(good, bad)));
   }
 
   @Test

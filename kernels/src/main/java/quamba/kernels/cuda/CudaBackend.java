@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.Batch;
@@ -11,6 +12,7 @@ import quamba.kernels.Gate;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
+import quamba.kernels.Product;
 import quamba.kernels.QuantizedWeight;
 import quamba.kernels.Recording;
 import quamba.kernels.Sample;
@@ -204,6 +206,11 @@ public final class CudaBackend implements Backend {
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
     linear.run((CudaOpaque) p.weight(), (CudaTensor) x, (CudaTensor) out);
+  }
+
+  @Override
+  public void linears(Tensor x, List<Product> products) {
+    linear.run((CudaTensor) x, products);
   }
 
   /** What launches matrix products, so that tests reach each of its forms. */

@@ -81,9 +81,9 @@ final class CudaLaunch {
     return tensor.dtype() == DType.I8 ? this : nothing().number(0);
   }
 
-  /** No address, of an argument that the kernel will not read. */
+  /** No address, of an argument that the kernel will neither read nor write. */
   CudaLaunch nothing() {
-    require(next() == Parameter.READS_F32);
+    require(next() != Parameter.INT && next() != Parameter.FLOAT);
     arguments.putLong(count++ * Long.BYTES, 0);
     return this;
   }

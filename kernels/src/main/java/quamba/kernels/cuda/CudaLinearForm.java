@@ -33,8 +33,16 @@ enum CudaLinearForm {
   /** What a tile costs beside its outputs, counted in outputs. */
   private static final int TILE_COST = 64;
 
-  /** Extents of a product. */
-  record Size(int n, int in, int out) {}
+  /**
+   * Extents of a product.
+   *
+   * @param tail outputs of another product of the same inputs, if that is launched with it
+   */
+  record Size(int n, int in, int out, int tail) {
+    Size(int n, int in, int out) {
+      this(n, in, out, 0);
+    }
+  }
 
   private final CudaKernel floats;
   private final CudaKernel codes;
@@ -97,7 +105,12 @@ enum CudaLinearForm {
   }
 
   private long tiles(Size size) {
-    return (long) CudaLaunch.pieces(size.n(), rows) * CudaLaunch.pieces(size.out(), outputs);
+    return (long) CudaLaunch.pieces(size.n(), rows) * panels(size);
+  }
+
+  /** Pieces of the outputs; none has outputs of two products. */
+  private int panels(Size size) {
+    return CudaLaunch.pieces(size.out(), outputs) + CudaLaunch.pieces(size.tail(), outputs);
   }
 
   /** The entry point that writes this dtype. */
@@ -110,6 +123,11 @@ enum CudaLinearForm {
     return compareTo(WIDE64) < 0;
   }
 
+  /** Whether what writes i8 can compute another product of the same inputs, in f32, with it. */
+  boolean takesTail() {
+    return codes.hasTail();
+  }
+
   /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */
   boolean splits() {
     return resident > 0;
@@ -117,7 +135,7 @@ enum CudaLinearForm {
 
   /** How many blocks share the inputs of a panel: as many as run at once and have a chunk each. */
   int splits(Size size, int multiprocessors) {
-    int panels = CudaLaunch.pieces(size.out(), outputs);
+    int panels = panels(size);
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
     int splits = 1;
     while (splits < CLUSTER
@@ -130,7 +148,7 @@ enum CudaLinearForm {
 
   /** Blocks along x: those that share inputs are neighbours, those of a wide form take turns. */
   int across(Size size, int splits, int multiprocessors) {
-    int panels = CudaLaunch.pieces(size.out(), outputs);
+    int panels = panels(size);
     if (splits()) {
       return CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER;
     }

@@ -88,6 +88,20 @@ final class CudaLinearFormTest {
   }
 
   @ParameterizedTest
+  @CsvSource({
+    "FEW8, 33, 80, 1, 8",
+    "FEW16, 10496, 80, 1, 661",
+    "NARROW32, 64, 65, 2, 8",
+    "NARROW64, 10496, 80, 2, 336",
+    "NARROW256, 1, 1, 8, 16"
+  })
+  void blocksCoverTheTail(CudaLinearForm form, int out, int tail, int splits, int across) {
+    Size size = new Size(8, 2560, out, tail);
+    assertEquals(across, form.across(size, splits, MULTIPROCESSORS));
+    assertTrue(form.takesTail());
+  }
+
+  @ParameterizedTest
   @EnumSource(CudaLinearForm.class)
   void formsAreNamedAsTheirKernels(CudaLinearForm form) {
     String name = "linear_" + form.name().toLowerCase(Locale.ROOT);
