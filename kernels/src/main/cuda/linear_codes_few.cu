@@ -9,11 +9,12 @@
 //
 // Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
 // number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), a block of 2 to
-// WARPS warps, dynamic shared memory of 12,480 or 12,416 bytes a warp.
+// WARPS warps, dynamic shared memory of 12,480 or 12,416 bytes a warp. The same with _conv convolve some columns.
 //
 // A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by the bytes of the weight, so
 // a warp has copies of several chunks under way, of its own: it waits for nobody before the end.
 #include "int4.cuh"
+#include "linear_conv.cuh"
 #include "linear_tail.cuh"
 
 // ---------------------------------------------------------------- kernels
@@ -78,6 +79,7 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   }
   const int column = share.part * TILE + threadIdx.x % TILE;
   const float scale = share.row_scale[min(column, share.out_dim - 1)];  // early, as it comes from far
+  if (!share.in_tail && threadIdx.x / TILE < rows) prefetch(out, first_row + threadIdx.x / TILE, column);
   int slot = 0;
   for (int chunk = warp; chunk < chunks; chunk += warps) {
     await_copies<S::COUNT - 1>();
@@ -159,4 +161,42 @@ linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __res
                       float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   few<16, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
                     out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few8_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                          int out_scale_step, int n, int in, int out_dim,
+                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                          const int* __restrict__ slots, const int* __restrict__ positions,
+                          const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                          const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                          signed char* __restrict__ state, int state_stride, const float* __restrict__ conv_out_scale,
+                          int conv_out_scale_step, int conv_first, int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  few<8, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                   {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few16_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                           int out_scale_step, int n, int in, int out_dim,
+                           const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                           float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                           const int* __restrict__ slots, const int* __restrict__ positions,
+                           const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                           const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                           signed char* __restrict__ state, int state_stride, const float* __restrict__ conv_out_scale,
+                           int conv_out_scale_step, int conv_first, int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  few<16, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                    {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

@@ -8,15 +8,17 @@
 //   tail_...   of another product of x, if tail_out_dim is not 0
 //
 // Entry points, at the end: linear_narrow16_, 32_, 64_, 128_, 256_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or
-// for any number that many at a time. `splits`, 1, 2, 4 or 8, blocks share the inputs of a panel, 64 outputs or, from
-// 128 rows on, 128: as many as keep panels * splits within the 5, 4, 4, 2, 1 blocks that a multiprocessor holds at
-// once. grid (ceil(panels * splits / 8) * 8, ceil(n / rows)), panels those of out and those of the tail's. Dynamic
-// shared memory: 38,656, 50,944, 50,688, 100,352, 207,104 bytes, in the order of the entry points; none but on sm_90.
+// for any number that many at a time; 32 and 64 also with _conv, which convolve some columns. `splits`, 1, 2, 4 or 8,
+// blocks share the inputs of a panel, 64 outputs or, from 128 rows on, 128: as many as keep panels * splits within the
+// 5, 4, 4, 2, 1 blocks that a multiprocessor holds at once. grid (ceil(panels * splits / 8) * 8, ceil(n / rows)), the
+// panels of out and those of the tail's. Dynamic shared memory: 38,656, 50,944, 50,688, 100,352, 207,104 bytes, in the
+// order of the entry points; none but on sm_90.
 //
 // The weight is the left operand, converted in registers, once for all rows of x; x is the right one, in shared memory.
 // While a chunk is multiplied the next is converted and later ones are copied. At the end blocks of a panel add their
 // sums, which are integers, through shared memory: each does so for its part of the rows.
 #include "int4.cuh"
+#include "linear_conv.cuh"
 #include "linear_tail.cuh"
 
 // ---------------------------------------------------------------- kernels
@@ -161,6 +163,13 @@ struct Narrow {
       if (chunk < count) p.copy(first + chunk, chunk);
       end_copies();
     }
+    const int rows = ROWS / splits;
+    if (!share.in_tail && column < share.out_dim) {
+      for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
+        const int row = first_row + split * rows + i / FOURS;
+        if (row < n) prefetch(out, row, column);
+      }
+    }
     if (count > 0) {
       int a[2][16];
       int stage = 0;
@@ -189,7 +198,6 @@ struct Narrow {
     } else {
       __syncthreads();
     }
-    const int rows = ROWS / splits;
     const int first_rank = rank_in_cluster() - split;
     if (column < share.out_dim) {
       for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
@@ -364,4 +372,44 @@ linear_narrow256_i4_i8_i8(const signed char* __restrict__ weight, const float* _
   Narrow<256, 2, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
                                 {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
                                 {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow32_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int splits, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Narrow<32, 1, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow64_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int splits, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Narrow<64, 1, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

@@ -112,6 +112,20 @@ public interface Backend extends AutoCloseable {
   void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out);
 
   /**
+   * {@link #linears}, then {@link #conv}. Where the convolution is over columns of what a product
+   * writes, and in place, a backend may do them at once.
+   *
+   * @param x of the products
+   * @param in the convolution's x
+   * @param out the convolution's
+   */
+  default void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    linears(x, products);
+    conv(p, batch, in, state, out);
+  }
+
+  /**
    * The recurrence over each row's tokens.
    *
    * @param x (tokens, heads · headDim) f32 or i8, may be a column view, as dt, b and c

@@ -130,6 +130,14 @@ public final class CheckedBackend implements Backend {
     backend.linears(x, products);
   }
 
+  @Override
+  public void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    products.forEach(product -> checkLinear(product.linear(), x, product.out()));
+    checkConv(p, batch, in, state, out);
+    backend.linearsConv(x, products, p, batch, in, state, out);
+  }
+
   private void checkLinear(Linear p, Tensor x, Tensor out) {
     DType input = packed.get(p.weight());
     if (input == null) {
@@ -151,6 +159,11 @@ public final class CheckedBackend implements Backend {
 
   @Override
   public void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
+    checkConv(p, batch, x, state, out);
+    backend.conv(p, batch, x, state, out);
+  }
+
+  private void checkConv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
     checkBatch("conv", batch);
     checkValues("conv x", x, FLOATS_OR_CODES, batch.tokens(), ANY);
     int channels = x.shape().dim(1);
@@ -158,7 +171,6 @@ public final class CheckedBackend implements Backend {
     check("conv bias", p.bias(), DType.F32, channels);
     check("conv state", state, x.dtype(), ANY, p.weight().shape().dim(1) - 1, channels);
     checkValues("conv out", out, List.of(x.dtype()), batch.tokens(), channels);
-    backend.conv(p, batch, x, state, out);
   }
 
   @Override

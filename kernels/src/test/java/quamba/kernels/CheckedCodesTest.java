@@ -76,6 +76,21 @@ final class CheckedCodesTest {
   }
 
   @Test
+  void linearsConvChecksBoth() {
+    Conv conv = new Conv(probe.zeros(4, 3), probe.zeros(4));
+    Batch batch = probe.row(0, 2, 0);
+    Tensor state = probe.bytes(new byte[8], 1, 2, 4);
+    Product bad = new Product(linear(DType.F32), plain);
+    assertRefused(
+        "linear x: expected F32 (*, 4), found I8 (2, 4)",
+        () -> backend.linearsConv(codes, List.of(bad), conv, batch, codes, state, codes));
+    Product good = new Product(linear(DType.I8), plain);
+    assertRefused(
+        "conv out: expected I8 (2, 4), found F32 (2, 4)",
+        () -> backend.linearsConv(codes, List.of(good), conv, batch, codes, state, plain));
+  }
+
+  @Test
   void scanReadsCodesOrFloatsIntoAStateMadeForIt() {
     Scan.Dims dims = new Scan.Dims(4, 1, 4, 1);
     Scan.Dims other = new Scan.Dims(4, 1, 5, 1);

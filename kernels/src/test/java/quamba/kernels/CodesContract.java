@@ -38,7 +38,7 @@ public interface CodesContract {
     }
 
     /** 4-bit codes of every value, scales of either sign, and a row of zeros. */
-    static Matrix fourBit(long seed, int out, int in) {
+    public static Matrix fourBit(long seed, int out, int in) {
       byte[] pairs = Probe.randomCodes(seed, out * in / 2);
       Arrays.fill(pairs, 0, in / 2, (byte) 0);
       int[] wide = new int[out * in];

@@ -213,6 +213,17 @@ public final class CudaBackend implements Backend {
     linear.run((CudaTensor) x, products);
   }
 
+  @Override
+  public void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    CudaConvStep step =
+        new CudaConvStep(p, batch, (CudaTensor) in, (CudaTensor) state, (CudaTensor) out);
+    if (!linear.runWith(step, (CudaTensor) x, products)) {
+      linears(x, products);
+      conv(p, batch, in, state, out);
+    }
+  }
+
   /** What launches matrix products, so that tests reach each of its forms. */
   CudaLinear linear() {
     return linear;

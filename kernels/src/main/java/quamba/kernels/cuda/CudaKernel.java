@@ -59,6 +59,10 @@ enum CudaKernel {
       "linear_codes_narrow", 256, 100_352, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW256_I4_I8_I8(
       "linear_codes_narrow", 256, 207_104, withTail(linearPacked(DType.I8, "int splits, "))),
+  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withConv("")),
+  LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
+  LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
+  LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
   LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
   LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 205_824, linearWide(DType.F32)),
   LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
@@ -289,6 +293,15 @@ enum CudaKernel {
     return linear
         + ", const signed char* tail_weight, const float* tail_row_scale, float* tail_out,"
         + " int tail_out_stride, int tail_out_dim";
+  }
+
+  /** What is read with {@code ConvStep} in {@code linear_conv.cuh}, behind all the others. */
+  private static String withConv(String splits) {
+    return withTail(linearPacked(DType.I8, splits))
+        + ", const int* slots, const int* positions, const float* conv_weight,"
+        + " const float* conv_bias, const float* conv_in_scale, int conv_in_scale_step,"
+        + " signed char* state, int state_stride, const float* conv_out_scale,"
+        + " int conv_out_scale_step, int conv_first, int channels";
   }
 
   private static String gate(DType z, DType out) {

@@ -50,6 +50,30 @@ final class CudaLinear {
     }
   }
 
+  /**
+   * As {@link #run(CudaTensor, List)} and then the convolution, if there is a kernel for all of it.
+   *
+   * @return whether there was
+   */
+  boolean runWith(CudaConvStep step, CudaTensor x, List<Product> products) {
+    if (!products.stream().allMatch(product -> product.linear().weight() instanceof CudaCodes)) {
+      return false;
+    }
+    List<CudaProduct> all = products.stream().map(CudaProduct::of).toList();
+    if (!CudaScratch.isAligned(x)
+        || (all.size() != 1 && !isOneLaunch(x, all))
+        || !step.fits(all.get(0).out())) {
+      return false;
+    }
+    CudaLinearForm.Size size = size(x, all);
+    CudaLinearForm form = form(all.get(0).weight(), size);
+    if (form.convKernel().isEmpty()) {
+      return false;
+    }
+    run(form, form.splits(size, multiprocessors), step, x, all);
+    return true;
+  }
+
   private void codes(CudaTensor x, List<CudaProduct> products) {
     int n = x.shape().dim(0);
     if (CudaScratch.isAligned(x)) {
@@ -99,9 +123,30 @@ final class CudaLinear {
    * @param products one, or one of i8 out and another of f32 out if the form takes a tail
    */
   void run(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
+    arguments(form.kernel(products.get(0).out().dtype()), form, splits, x, products);
+    over(form, splits, size(x, products));
+  }
+
+  /** As the last, of a form with a kernel that convolves, and with a step that fits. */
+  void run(
+      CudaLinearForm form,
+      int splits,
+      CudaConvStep step,
+      CudaTensor x,
+      List<CudaProduct> products) {
+    arguments(form.convKernel().orElseThrow(), form, splits, x, products);
+    step.arguments(launch, products.get(0).out());
+    over(form, splits, size(x, products));
+  }
+
+  private void arguments(
+      CudaKernel kernel,
+      CudaLinearForm form,
+      int splits,
+      CudaTensor x,
+      List<CudaProduct> products) {
     CudaLinearForm.Size size = size(x, products);
     CudaProduct first = products.get(0);
-    CudaKernel kernel = form.kernel(first.out().dtype());
     launch
         .of(kernel)
         .dense(elements(form, first))
@@ -123,6 +168,9 @@ final class CudaLinear {
     } else if (kernel.hasTail()) {
       launch.nothing().nothing().nothing().number(0).number(0);
     }
+  }
+
+  private void over(CudaLinearForm form, int splits, CudaLinearForm.Size size) {
     launch.over(form.across(size, splits, multiprocessors), form.down(size), 1);
   }
 

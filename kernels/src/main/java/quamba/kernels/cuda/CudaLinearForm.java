@@ -1,5 +1,6 @@
 package quamba.kernels.cuda;
 
+import java.util.Optional;
 import quamba.kernels.DType;
 
 /**
@@ -126,6 +127,17 @@ enum CudaLinearForm {
   /** Whether what writes i8 can compute another product of the same inputs, in f32, with it. */
   boolean takesTail() {
     return codes.hasTail();
+  }
+
+  /** The entry point that writes i8 and convolves some columns of it, if there is one. */
+  Optional<CudaKernel> convKernel() {
+    return switch (this) {
+      case FEW8 -> Optional.of(CudaKernel.LINEAR_FEW8_CONV_I4_I8_I8);
+      case FEW16 -> Optional.of(CudaKernel.LINEAR_FEW16_CONV_I4_I8_I8);
+      case NARROW32 -> Optional.of(CudaKernel.LINEAR_NARROW32_CONV_I4_I8_I8);
+      case NARROW64 -> Optional.of(CudaKernel.LINEAR_NARROW64_CONV_I4_I8_I8);
+      default -> Optional.empty();
+    };
   }
 
   /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */

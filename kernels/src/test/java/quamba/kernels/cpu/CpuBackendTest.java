@@ -3,12 +3,13 @@ package quamba.kernels.cpu;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendContract;
 import quamba.kernels.CodesContract;
+import quamba.kernels.LinearsConvContract;
 import quamba.kernels.RoundingContract;
 import quamba.kernels.StateContract;
 
 /** The contract on three threads, so that parts of any cut meet. */
 final class CpuBackendTest extends BackendContract
-    implements CodesContract, RoundingContract, StateContract {
+    implements CodesContract, LinearsConvContract, RoundingContract, StateContract {
   @Override
   protected Backend open() {
     return CpuBackend.open(3);

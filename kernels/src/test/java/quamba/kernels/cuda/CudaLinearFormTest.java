@@ -7,6 +7,7 @@ import java.util.Locale;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.DType;
 import quamba.kernels.cuda.CudaLinearForm.Size;
 
@@ -108,8 +109,15 @@ final class CudaLinearFormTest {
     String weight = form.readsFourBit() ? "_i4_i8_" : "_i8_i8_";
     assertEquals(name + weight + "f32", form.kernel(DType.F32).entry());
     assertEquals(name + weight + "i8", form.kernel(DType.I8).entry());
+    form.convKernel().ifPresent(conv -> assertEquals(name + "_conv" + weight + "i8", conv.entry()));
     assertEquals(form.splits(), form.kernel(DType.I8).signature().contains("int splits"));
     assertEquals(form.splits(), form.kernel(DType.F32).signature().contains("int splits"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 8, 9, 16, 17, 32, 33, 64})
+  void fewRowsAreConvolvedToo(int n) {
+    assertTrue(CudaLinearForm.ofFourBit(n).convKernel().isPresent());
   }
 
   @ParameterizedTest
