@@ -5,15 +5,17 @@
 //   x          (n, in) codes, address and row stride multiples of 16
 //   x_scale    (1) f32
 //   out        (n, out_dim) f32, or codes with out_scale; any row stride
+//   tail_...   of another product of x, if tail_out_dim is not 0
 //
 // Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
-// number that many at a time: grid (ceil(out_dim / TILE), ceil(n / rows)), a block of 2 to WARPS warps, dynamic shared
-// memory of 12,480 or 12,416 bytes a warp.
+// number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), a block of 2 to
+// WARPS warps, dynamic shared memory of 12,480 or 12,416 bytes a warp. The same with _conv convolve some columns.
 //
 // A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by the bytes of the weight, so
 // a warp has copies of several chunks under way, of its own: it waits for nobody before the end.
 #include "int4.cuh"
-#include "linear_out.cuh"
+#include "linear_conv.cuh"
+#include "linear_tail.cuh"
 
 // ---------------------------------------------------------------- kernels
 
@@ -30,7 +32,7 @@ struct Slot {
 
 template <int ROWS, typename Out>
 __device__ void few(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
-                    const float* x_scale, const Out& out, int n, int in, int out_dim) {
+                    const float* x_scale, const Out& out, int n, int in, int out_dim, const Tail& tail) {
   using S = Slot<ROWS>;
   extern __shared__ __align__(128) char slots_sh[];
   __shared__ int sums_sh[WARPS][ROWS][TILE + 1];
@@ -38,10 +40,12 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   const int warps = blockDim.x / WARP;
   const int lane = threadIdx.x % WARP;
   const int chunks = (in + CHUNK - 1) / CHUNK;
-  const size_t tile_chunk = static_cast<size_t>(blockIdx.x) * chunks;
-  const signed char* q_gl_rd = weight + tile_chunk * TILE_BYTES + lane * PIECE;
+  const Share share = share_of(weight, row_scale, out_dim, tail, blockIdx.x, TILE);
+  const int tiles = (share.out_dim + TILE - 1) / TILE;
+  const size_t tile_chunk = static_cast<size_t>(share.part) * chunks;
+  const signed char* q_gl_rd = share.weight + tile_chunk * TILE_BYTES + lane * PIECE;
   const signed char* ratio_gl_rd =
-      weight + static_cast<size_t>(gridDim.x) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
+      share.weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
   const int first_row = blockIdx.y * ROWS;
   const int rows = min(ROWS, n - first_row);
   const int piece = lane % PIECES;
@@ -73,8 +77,9 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
     if (warp + slot * warps < chunks) copy(warp + slot * warps, slot);
     end_copies();
   }
-  const int column = blockIdx.x * TILE + threadIdx.x % TILE;
-  const float scale = row_scale[min(column, out_dim - 1)];  // early, as it comes from far
+  const int column = share.part * TILE + threadIdx.x % TILE;
+  const float scale = share.row_scale[min(column, share.out_dim - 1)];  // early, as it comes from far
+  if (!share.in_tail && threadIdx.x / TILE < rows) prefetch(out, first_row + threadIdx.x / TILE, column);
   int slot = 0;
   for (int chunk = warp; chunk < chunks; chunk += warps) {
     await_copies<S::COUNT - 1>();
@@ -107,12 +112,16 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
     for (int i = 0; i < 4; i++) sums_sh[warp][e * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[e][i];
   }
   __syncthreads();
-  if (column >= out_dim) return;
+  if (column >= share.out_dim) return;
   for (int row = threadIdx.x / TILE; row < rows; row += blockDim.x / TILE) {
     int sum = 0;
     for (int w = 0; w < warps; w++) sum += sums_sh[w][row][threadIdx.x % TILE];
-    out.at[static_cast<size_t>(first_row + row) * out.stride + column] =
-        element(out, column, scaled_sum(sum, scale, *x_scale));
+    const float value = scaled_sum(sum, scale, *x_scale);
+    if (share.in_tail) {
+      store(tail.out, first_row + row, column, value);
+    } else {
+      store(out, first_row + row, column, value);
+    }
   }
 }
 
@@ -122,30 +131,72 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 linear_few8_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                       float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
-  few<8, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
+  few<8, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear_few16_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                        const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                        float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
-  few<16, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim);
+  few<16, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear_few8_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                      const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                      signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                     int out_scale_step, int n, int in, int out_dim) {
+                     int out_scale_step, int n, int in, int out_dim,
+                     const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                     float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   few<8, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                   out_dim);
+                   out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                       signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                      int out_scale_step, int n, int in, int out_dim) {
+                      int out_scale_step, int n, int in, int out_dim,
+                      const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                      float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   few<16, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                    out_dim);
+                    out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few8_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                          int out_scale_step, int n, int in, int out_dim,
+                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                          const int* __restrict__ slots, const int* __restrict__ positions,
+                          const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                          const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                          signed char* __restrict__ state, int state_stride, const float* __restrict__ conv_out_scale,
+                          int conv_out_scale_step, int conv_first, int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  few<8, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                   {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+linear_few16_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                           int out_scale_step, int n, int in, int out_dim,
+                           const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                           float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                           const int* __restrict__ slots, const int* __restrict__ positions,
+                           const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                           const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                           signed char* __restrict__ state, int state_stride, const float* __restrict__ conv_out_scale,
+                           int conv_out_scale_step, int conv_first, int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  few<16, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                    {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

@@ -5,18 +5,21 @@
 //   x          (n, in) codes, address and row stride multiples of 16
 //   x_scale    (1) f32
 //   out        (n, out_dim) f32, or codes with out_scale; any row stride
+//   tail_...   of another product of x, if tail_out_dim is not 0
 //
 // Entry points, at the end: linear_narrow16_, 32_, 64_, 128_, 256_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or
-// for any number that many at a time. `splits`, 1, 2, 4 or 8, blocks share the inputs of a panel, 64 outputs or, from
-// 128 rows on, 128: as many as keep panels * splits within the 5, 4, 4, 2, 1 blocks that a multiprocessor holds at
-// once. grid (ceil(ceil(out_dim / panel) * splits / 8) * 8, ceil(n / rows)). Dynamic shared memory: 38,656, 50,944,
-// 50,688, 100,352, 207,104 bytes, in the order of the entry points; none but on sm_90.
+// for any number that many at a time; 32 and 64 also with _conv, which convolve some columns. `splits`, 1, 2, 4 or 8,
+// blocks share the inputs of a panel, 64 outputs or, from 128 rows on, 128: as many as keep panels * splits within the
+// 5, 4, 4, 2, 1 blocks that a multiprocessor holds at once. grid (ceil(panels * splits / 8) * 8, ceil(n / rows)), the
+// panels of out and those of the tail's. Dynamic shared memory: 38,656, 50,944, 50,688, 100,352, 207,104 bytes, in the
+// order of the entry points; none but on sm_90.
 //
 // The weight is the left operand, converted in registers, once for all rows of x; x is the right one, in shared memory.
 // While a chunk is multiplied the next is converted and later ones are copied. At the end blocks of a panel add their
 // sums, which are integers, through shared memory: each does so for its part of the rows.
 #include "int4.cuh"
-#include "linear_out.cuh"
+#include "linear_conv.cuh"
+#include "linear_tail.cuh"
 
 // ---------------------------------------------------------------- kernels
 
@@ -116,28 +119,29 @@ struct Narrow {
   }
 
   static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
-                             const float* x_scale, const Out& out, int splits, int n, int in, int out_dim) {
+                             const float* x_scale, const Out& out, int splits, int n, int in, int out_dim,
+                             const Tail& tail) {
     extern __shared__ char dynamic_sh[];
     char* const begin = dynamic_sh + (1024 - shared_address(dynamic_sh) % 1024) % 1024;
     const char* slots = begin + STAGES * X_BYTES;
     const int warp = threadIdx.x / WARP;
     const int lane = threadIdx.x % WARP;
-    const int tiles = (out_dim + TILE - 1) / TILE;
+    const Share share = share_of(weight, row_scale, out_dim, tail, blockIdx.x / splits, PANEL_OUTS);
+    const int tiles = (share.out_dim + TILE - 1) / TILE;
     const int chunks = (in + CHUNK - 1) / CHUNK;
-    const int panel = blockIdx.x / splits;
     const int split = blockIdx.x % splits;
     const int first = chunks * split / splits;
-    const bool exists = panel * PANEL_OUTS < out_dim;
+    const bool exists = share.part * PANEL_OUTS < share.out_dim;
     const int count = exists ? chunks * (split + 1) / splits - first : 0;
-    const int tile = panel * (PANEL_OUTS / TILE) + warp;
+    const int tile = share.part * (PANEL_OUTS / TILE) + warp;
     const size_t tile_chunk = static_cast<size_t>(tile) * chunks;
     const int first_row = blockIdx.y * ROWS;
     const int copy_row = threadIdx.x / PIECES;
 
     Narrow p;
-    p.q_gl_rd = weight + tile_chunk * TILE_BYTES + lane * PIECE;
+    p.q_gl_rd = share.weight + tile_chunk * TILE_BYTES + lane * PIECE;
     p.ratio_gl_rd =
-        weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
+        share.weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES + tile_chunk * TILE_RATIOS + lane * PIECE;
     p.x_gl_rd = x + static_cast<size_t>(first_row + copy_row) * x_stride + threadIdx.x % PIECES * PIECE;
     p.x_apart = static_cast<size_t>(ROWS_APART) * x_stride;
     p.x_sh = shared_address(begin);
@@ -148,16 +152,23 @@ struct Narrow {
 
     // Of the four outputs that this thread will store, and early, as they come from far.
     constexpr int FOURS = PANEL_OUTS / 4;
-    const int column = panel * PANEL_OUTS + threadIdx.x % FOURS * 4;
+    const int column = share.part * PANEL_OUTS + threadIdx.x % FOURS * 4;
     const float scale = *x_scale;
     float scales[4];
 #pragma unroll
-    for (int c = 0; c < 4; c++) scales[c] = row_scale[min(column + c, out_dim - 1)];
+    for (int c = 0; c < 4; c++) scales[c] = share.row_scale[min(column + c, share.out_dim - 1)];
 
     int sums[ROWS / 2] = {};
     for (int chunk = 0; chunk < STAGES; chunk++) {
       if (chunk < count) p.copy(first + chunk, chunk);
       end_copies();
+    }
+    const int rows = ROWS / splits;
+    if (!share.in_tail && column < share.out_dim) {
+      for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
+        const int row = first_row + split * rows + i / FOURS;
+        if (row < n) prefetch(out, row, column);
+      }
     }
     if (count > 0) {
       int a[2][16];
@@ -187,9 +198,8 @@ struct Narrow {
     } else {
       __syncthreads();
     }
-    const int rows = ROWS / splits;
     const int first_rank = rank_in_cluster() - split;
-    if (column < out_dim) {
+    if (column < share.out_dim) {
       for (int i = threadIdx.x; i < rows * FOURS; i += THREADS_ALL) {
         const int row = split * rows + i / FOURS;
         if (first_row + row >= n) break;
@@ -205,7 +215,11 @@ struct Narrow {
         for (int c = 0; c < 4; c++) {
           values[c] = scaled_sum(all[c], scales[c], scale);
         }
-        store_four(out, first_row + row, column, out_dim, values);
+        if (share.in_tail) {
+          store_four(tail.out, first_row + row, column, share.out_dim, values);
+        } else {
+          store_four(out, first_row + row, column, share.out_dim, values);
+        }
       }
     }
     if (splits > 1) sync_cluster();  // no block leaves while another reads its sums
@@ -220,16 +234,18 @@ struct Narrow {
 template <int ROWS, int GROUPS, typename Out>
 struct Narrow {
   static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
-                             const float* x_scale, const Out& out, int splits, int n, int in, int out_dim) {
+                             const float* x_scale, const Out& out, int splits, int n, int in, int out_dim,
+                             const Tail& tail) {
     constexpr int EIGHTS = ROWS < 32 ? ROWS / 8 : 4;
     const int lane = threadIdx.x % WARP;
-    const int tiles = (out_dim + TILE - 1) / TILE;
+    const Share share = share_of(weight, row_scale, out_dim, tail, blockIdx.x / splits, GROUPS * 4 * TILE);
+    const int tiles = (share.out_dim + TILE - 1) / TILE;
     const int chunks = (in + CHUNK - 1) / CHUNK;
-    const int tile = blockIdx.x / splits * GROUPS * 4 + threadIdx.x / WARP;
+    const int tile = share.part * GROUPS * 4 + threadIdx.x / WARP;
     if (blockIdx.x % splits != 0 || tile >= tiles) return;
     const size_t tile_chunk = static_cast<size_t>(tile) * chunks;
-    const uint4* words = reinterpret_cast<const uint4*>(weight + tile_chunk * TILE_BYTES) + lane;
-    const signed char* all_ratios = weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES;
+    const uint4* words = reinterpret_cast<const uint4*>(share.weight + tile_chunk * TILE_BYTES) + lane;
+    const signed char* all_ratios = share.weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES;
     const unsigned* ratios = reinterpret_cast<const unsigned*>(all_ratios + tile_chunk * TILE_RATIOS) + lane / 4;
     const int end_row = min(n, (static_cast<int>(blockIdx.y) + 1) * ROWS);
     for (int first_row = blockIdx.y * ROWS; first_row < end_row; first_row += EIGHTS * 8) {
@@ -245,9 +261,13 @@ struct Narrow {
       for (int i = 0; i < EIGHTS * 4; i++) {
         const int row = first_row + i / 4 * 8 + lane % 4 * 2 + i % 2;
         const int column = tile * TILE + lane / 4 + i % 4 / 2 * 8;
-        if (row >= end_row || column >= out_dim) continue;
-        out.at[static_cast<size_t>(row) * out.stride + column] =
-            element(out, column, scaled_sum(sums[i / 4][i % 4], row_scale[column], *x_scale));
+        if (row >= end_row || column >= share.out_dim) continue;
+        const float value = scaled_sum(sums[i / 4][i % 4], share.row_scale[column], *x_scale);
+        if (share.in_tail) {
+          store(tail.out, row, column, value);
+        } else {
+          store(out, row, column, value);
+        }
       }
     }
   }
@@ -261,78 +281,135 @@ extern "C" __global__ void __launch_bounds__(THREADS, 5) IN_CLUSTERS
 linear_narrow16_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<16, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<16, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim, {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
 linear_narrow32_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<32, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<32, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim, {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
 linear_narrow64_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<64, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<64, 1, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim, {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 2) IN_CLUSTERS
 linear_narrow128_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                            float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<128, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<128, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim,
+                                 {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 1) IN_CLUSTERS
 linear_narrow256_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                            float* __restrict__ out, int out_stride, int splits, int n, int in, int out_dim) {
-  Narrow<256, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim);
+  Narrow<256, 2, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, splits, n, in, out_dim,
+                                 {});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 5) IN_CLUSTERS
 linear_narrow16_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                         int out_scale_step, int splits, int n, int in, int out_dim) {
+                         int out_scale_step, int splits, int n, int in, int out_dim,
+                         const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                         float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   Narrow<16, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
+                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
 linear_narrow32_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                         int out_scale_step, int splits, int n, int in, int out_dim) {
+                         int out_scale_step, int splits, int n, int in, int out_dim,
+                         const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                         float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   Narrow<32, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
+                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
 linear_narrow64_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                         int out_scale_step, int splits, int n, int in, int out_dim) {
+                         int out_scale_step, int splits, int n, int in, int out_dim,
+                         const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                         float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   Narrow<64, 1, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
+                               {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 2) IN_CLUSTERS
 linear_narrow128_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                          int out_scale_step, int splits, int n, int in, int out_dim) {
+                          int out_scale_step, int splits, int n, int in, int out_dim,
+                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   Narrow<128, 2, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
+                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
+                                {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS_LARGE, 1) IN_CLUSTERS
 linear_narrow256_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
-                          int out_scale_step, int splits, int n, int in, int out_dim) {
+                          int out_scale_step, int splits, int n, int in, int out_dim,
+                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
   Narrow<256, 2, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim);
+                                {out, out_stride, out_scale, out_scale_step}, splits, n, in, out_dim,
+                                {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow32_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int splits, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Narrow<32, 1, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 4) IN_CLUSTERS
+linear_narrow64_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int splits, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Narrow<64, 1, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, splits, n, in, out_dim,
+                               {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

@@ -49,6 +49,11 @@ inline __device__ signed char element(const CodeRows& out, int column, float val
   return static_cast<signed char>(code_of(value, scale, inverse_of(scale)));
 }
 
+template <typename Rows>
+__device__ void store(const Rows& out, int row, int column, float value) {
+  out.at[static_cast<size_t>(row) * out.stride + column] = element(out, column, value);
+}
+
 // Outputs of four neighbouring columns of a row, those that exist.
 inline __device__ void store_four(const FloatRows& out, int row, int column, int out_dim, const float (&values)[4]) {
   float* to = out.at + static_cast<size_t>(row) * out.stride + column;

@@ -1,6 +1,7 @@
 package quamba.kernels;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
  * The operations that a Mamba model is made of, on one device. Everything is allocated when a model
@@ -88,6 +89,18 @@ public interface Backend extends AutoCloseable {
   void linear(Linear p, Tensor x, Tensor out);
 
   /**
+   * {@link #linear} for each product. A matrix whose outputs differ in precision makes several of
+   * the same x: a backend may do them at once.
+   *
+   * @param x (n, in) as in linear
+   */
+  default void linears(Tensor x, List<Product> products) {
+    for (Product product : products) {
+      linear(product.linear(), x, product.out());
+    }
+  }
+
+  /**
    * Causal convolution over each row's tokens, with what came before in {@code state}.
    *
    * @param x (tokens, channels) f32 or i8, may be a column view
@@ -97,6 +110,20 @@ public interface Backend extends AutoCloseable {
    *     it with other scales
    */
   void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out);
+
+  /**
+   * {@link #linears}, then {@link #conv}. Where the convolution is over columns of what a product
+   * writes, and in place, a backend may do them at once.
+   *
+   * @param x of the products
+   * @param in the convolution's x
+   * @param out the convolution's
+   */
+  default void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    linears(x, products);
+    conv(p, batch, in, state, out);
+  }
 
   /**
    * The recurrence over each row's tokens.

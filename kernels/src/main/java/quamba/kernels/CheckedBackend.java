@@ -120,6 +120,25 @@ public final class CheckedBackend implements Backend {
 
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
+    checkLinear(p, x, out);
+    backend.linear(p, x, out);
+  }
+
+  @Override
+  public void linears(Tensor x, List<Product> products) {
+    products.forEach(product -> checkLinear(product.linear(), x, product.out()));
+    backend.linears(x, products);
+  }
+
+  @Override
+  public void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    products.forEach(product -> checkLinear(product.linear(), x, product.out()));
+    checkConv(p, batch, in, state, out);
+    backend.linearsConv(x, products, p, batch, in, state, out);
+  }
+
+  private void checkLinear(Linear p, Tensor x, Tensor out) {
     DType input = packed.get(p.weight());
     if (input == null) {
       throw new IllegalArgumentException(
@@ -136,11 +155,15 @@ public final class CheckedBackend implements Backend {
     if (x == out) {
       throw new IllegalArgumentException("linear out: expected a tensor apart from x, found x");
     }
-    backend.linear(p, x, out);
   }
 
   @Override
   public void conv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
+    checkConv(p, batch, x, state, out);
+    backend.conv(p, batch, x, state, out);
+  }
+
+  private void checkConv(Conv p, Batch batch, Tensor x, Tensor state, Tensor out) {
     checkBatch("conv", batch);
     checkValues("conv x", x, FLOATS_OR_CODES, batch.tokens(), ANY);
     int channels = x.shape().dim(1);
@@ -148,7 +171,6 @@ public final class CheckedBackend implements Backend {
     check("conv bias", p.bias(), DType.F32, channels);
     check("conv state", state, x.dtype(), ANY, p.weight().shape().dim(1) - 1, channels);
     checkValues("conv out", out, List.of(x.dtype()), batch.tokens(), channels);
-    backend.conv(p, batch, x, state, out);
   }
 
   @Override

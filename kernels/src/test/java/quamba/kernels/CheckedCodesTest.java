@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -54,6 +55,15 @@ final class CheckedCodesTest {
   }
 
   @Test
+  void linearsAreCheckedEach() {
+    Product good = new Product(linear(DType.I8), plain);
+    Product bad = new Product(linear(DType.F32), plain);
+    assertRefused(
+        "linear x: expected F32 (*, 4), found I8 (2, 4)",
+        () -> backend.linears(codes, List.of(good, bad)));
+  }
+
+  @Test
   void convKeepsToOneDtype() {
     Conv conv = new Conv(probe.zeros(4, 3), probe.zeros(4));
     Batch batch = probe.row(0, 2, 0);
@@ -63,6 +73,21 @@ final class CheckedCodesTest {
     assertRefused(
         "conv out: expected F32 (2, 4), found I8 (2, 4)",
         () -> backend.conv(conv, batch, plain, probe.zeros(1, 2, 4), codes));
+  }
+
+  @Test
+  void linearsConvChecksBoth() {
+    Conv conv = new Conv(probe.zeros(4, 3), probe.zeros(4));
+    Batch batch = probe.row(0, 2, 0);
+    Tensor state = probe.bytes(new byte[8], 1, 2, 4);
+    Product bad = new Product(linear(DType.F32), plain);
+    assertRefused(
+        "linear x: expected F32 (*, 4), found I8 (2, 4)",
+        () -> backend.linearsConv(codes, List.of(bad), conv, batch, codes, state, codes));
+    Product good = new Product(linear(DType.I8), plain);
+    assertRefused(
+        "conv out: expected I8 (2, 4), found F32 (2, 4)",
+        () -> backend.linearsConv(codes, List.of(good), conv, batch, codes, state, plain));
   }
 
   @Test

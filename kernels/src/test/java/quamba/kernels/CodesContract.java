@@ -3,7 +3,9 @@ package quamba.kernels;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -36,7 +38,7 @@ public interface CodesContract {
     }
 
     /** 4-bit codes of every value, scales of either sign, and a row of zeros. */
-    static Matrix fourBit(long seed, int out, int in) {
+    public static Matrix fourBit(long seed, int out, int in) {
       byte[] pairs = Probe.randomCodes(seed, out * in / 2);
       Arrays.fill(pairs, 0, in / 2, (byte) 0);
       int[] wide = new int[out * in];
@@ -254,6 +256,45 @@ public interface CodesContract {
     Tensor viewed = probe().view(new byte[9 * 40], scales, 9, 40);
     probe().backend().linear(linear, probe().view(x, new float[] {0.02f}, 9, 20), viewed);
     assertArrayEquals(probe().bytes(plain), probe().bytes(viewed));
+  }
+
+  /** Of i8 and of f32, as a matrix is cut whose outputs differ in precision. */
+  @ParameterizedTest
+  @CsvSource({"1, 300", "8, 300", "9, 46", "17, 300", "40, 2560", "64, 300", "65, 300", "300, 46"})
+  default void linearsOfCodesEqualLinearOneByOne(int rows, int in) {
+    byte[] x = Probe.randomCodes(62, rows * in);
+    float[] scale = {0.02f};
+    List<QuantizedWeight> weights =
+        List.of(
+            Matrix.fourBit(63, 80, in).weight(),
+            Matrix.fourBit(64, 33, in).weight(),
+            Matrix.eightBit(65, 7, in).weight());
+    List<List<Integer>> cuts =
+        List.of(List.of(0), List.of(0, 1), List.of(0, 2), List.of(2, 1), List.of(0, 1, 2));
+    for (List<Integer> cut : cuts) {
+      for (Tensor xs :
+          List.of(probe().codes(x, scale, rows, in), probe().view(x, scale, rows, in))) {
+        List<Product> together = new ArrayList<>();
+        List<Product> alone = new ArrayList<>();
+        for (int which : cut) {
+          Linear linear = new Linear(probe().backend().pack(weights.get(which), DType.I8));
+          int out = weights.get(which).out();
+          for (List<Product> products : List.of(together, alone)) {
+            float[] scales = Probe.randomScales(66, out, (float) Math.sqrt(in) / 250);
+            Tensor outs =
+                which == cut.get(0) ? probe().codes(scales, rows, out) : probe().zeros(rows, out);
+            products.add(new Product(linear, outs));
+          }
+        }
+        probe().backend().linears(xs, together);
+        alone.forEach(product -> probe().backend().linear(product.linear(), xs, product.out()));
+        assertArrayEquals(probe().bytes(alone.get(0).out()), probe().bytes(together.get(0).out()));
+        for (int i = 1; i < cut.size(); i++) {
+          assertArrayEquals(
+              probe().floats(alone.get(i).out()), probe().floats(together.get(i).out()));
+        }
+      }
+    }
   }
 
   @ParameterizedTest

@@ -3,6 +3,7 @@ package quamba.kernels;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -93,6 +94,21 @@ interface DenseContract {
       probe().backend().linear(linear, x.rows(row, 1), alone.rows(row, 1));
     }
     assertArrayEquals(probe().floats(together), probe().floats(alone));
+  }
+
+  @Test
+  default void linearsEqualLinearOneByOne() {
+    Tensor x = probe().floats(Probe.random(18, 9 * 20), 9, 20);
+    Linear first = new Linear(probe().packed(Probe.random(19, 40 * 20), 40, 20));
+    Linear second = new Linear(probe().packed(Probe.random(20, 7 * 20), 7, 20));
+    Tensor together = probe().zeros(9, 47);
+    Product left = new Product(first, together.columns(0, 40));
+    Product right = new Product(second, together.columns(40, 7));
+    probe().backend().linears(x, List.of(left, right));
+    Tensor alone = probe().zeros(9, 47);
+    probe().backend().linear(first, x, alone.columns(0, 40));
+    probe().backend().linear(second, x, alone.columns(40, 7));
+    assertArrayEquals(probe().floats(alone), probe().floats(together));
   }
 
   @Test

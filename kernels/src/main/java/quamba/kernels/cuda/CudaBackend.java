@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.Batch;
@@ -11,6 +12,7 @@ import quamba.kernels.Gate;
 import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
+import quamba.kernels.Product;
 import quamba.kernels.QuantizedWeight;
 import quamba.kernels.Recording;
 import quamba.kernels.Sample;
@@ -205,6 +207,22 @@ public final class CudaBackend implements Backend {
   @Override
   public void linear(Linear p, Tensor x, Tensor out) {
     linear.run((CudaOpaque) p.weight(), (CudaTensor) x, (CudaTensor) out);
+  }
+
+  @Override
+  public void linears(Tensor x, List<Product> products) {
+    linear.run((CudaTensor) x, products);
+  }
+
+  @Override
+  public void linearsConv(
+      Tensor x, List<Product> products, Conv p, Batch batch, Tensor in, Tensor state, Tensor out) {
+    CudaConvStep step =
+        new CudaConvStep(p, batch, (CudaTensor) in, (CudaTensor) state, (CudaTensor) out);
+    if (!linear.runWith(step, (CudaTensor) x, products)) {
+      linears(x, products);
+      conv(p, batch, in, state, out);
+    }
   }
 
   /** What launches matrix products, so that tests reach each of its forms. */

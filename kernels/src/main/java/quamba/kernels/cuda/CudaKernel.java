@@ -37,8 +37,8 @@ enum CudaKernel {
   LINEAR_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
   LINEAR_FEW8_I4_I8_F32("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.F32, "")),
   LINEAR_FEW16_I4_I8_F32("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.F32, "")),
-  LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.I8, "")),
-  LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.I8, "")),
+  LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withTail(linearPacked(DType.I8, ""))),
+  LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withTail(linearPacked(DType.I8, ""))),
   LINEAR_NARROW16_I4_I8_F32(
       "linear_codes_narrow", 128, 38_656, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW32_I4_I8_F32(
@@ -50,23 +50,27 @@ enum CudaKernel {
   LINEAR_NARROW256_I4_I8_F32(
       "linear_codes_narrow", 256, 207_104, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW16_I4_I8_I8(
-      "linear_codes_narrow", 128, 38_656, linearPacked(DType.I8, "int splits, ")),
+      "linear_codes_narrow", 128, 38_656, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW32_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_944, linearPacked(DType.I8, "int splits, ")),
+      "linear_codes_narrow", 128, 50_944, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW64_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_688, linearPacked(DType.I8, "int splits, ")),
+      "linear_codes_narrow", 128, 50_688, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW128_I4_I8_I8(
-      "linear_codes_narrow", 256, 100_352, linearPacked(DType.I8, "int splits, ")),
+      "linear_codes_narrow", 256, 100_352, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW256_I4_I8_I8(
-      "linear_codes_narrow", 256, 207_104, linearPacked(DType.I8, "int splits, ")),
-  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
-  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 205_824, linearPacked(DType.F32, "")),
-  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
-  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 197_632, linearPacked(DType.F32, "")),
-  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
-  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 205_824, linearPacked(DType.I8, "")),
-  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
-  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 197_632, linearPacked(DType.I8, "")),
+      "linear_codes_narrow", 256, 207_104, withTail(linearPacked(DType.I8, "int splits, "))),
+  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withConv("")),
+  LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
+  LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
+  LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
+  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
+  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 205_824, linearWide(DType.F32)),
+  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
+  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
+  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
+  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 205_824, linearWide(DType.I8)),
+  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
+  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
   CONV_F32_F32_F32(
       128, conv(DType.F32, "const int* starts, const int* positions", ", int conv_width")),
   CONV_I8_I8_I8(128, conv(DType.I8, "const int* starts, const int* positions", ", int conv_width")),
@@ -245,6 +249,11 @@ enum CudaKernel {
     return parameters;
   }
 
+  /** Whether it computes another product of the same inputs too. */
+  boolean hasTail() {
+    return signature.contains("tail_weight");
+  }
+
   /** What is read with {@code Values} in {@code codes.cuh}. */
   private static String values(String name, DType dtype) {
     return dtype == DType.I8
@@ -293,6 +302,26 @@ enum CudaKernel {
         + results(x)
         + ", int channels"
         + last;
+  }
+
+  private static String linearWide(DType out) {
+    return linearPacked(out, "");
+  }
+
+  /** What is read with {@code Tail} in {@code linear_tail.cuh}. */
+  private static String withTail(String linear) {
+    return linear
+        + ", const signed char* tail_weight, const float* tail_row_scale, float* tail_out,"
+        + " int tail_out_stride, int tail_out_dim";
+  }
+
+  /** What is read with {@code ConvStep} in {@code linear_conv.cuh}, behind all the others. */
+  private static String withConv(String splits) {
+    return withTail(linearPacked(DType.I8, splits))
+        + ", const int* slots, const int* positions, const float* conv_weight,"
+        + " const float* conv_bias, const float* conv_in_scale, int conv_in_scale_step,"
+        + " signed char* state, int state_stride, const float* conv_out_scale,"
+        + " int conv_out_scale_step, int conv_first, int channels";
   }
 
   private static String gate(DType z, DType out) {

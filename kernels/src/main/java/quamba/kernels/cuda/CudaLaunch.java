@@ -69,10 +69,12 @@ final class CudaLaunch {
   /** As {@link #strided}, and behind it of codes the address of their scales and these' step. */
   CudaLaunch values(Tensor tensor) {
     strided(tensor);
-    if (tensor.dtype() == DType.I8) {
-      dense(tensor.scale()).number(((CudaTensor) tensor).isScaledByColumn() ? 1 : 0);
-    }
-    return this;
+    return tensor.dtype() == DType.I8 ? scale(tensor) : this;
+  }
+
+  /** The address of codes' scales, and these' step. */
+  CudaLaunch scale(Tensor codes) {
+    return dense(codes.scale()).number(((CudaTensor) codes).isScaledByColumn() ? 1 : 0);
   }
 
   /** As {@link #values}, for a kernel that also reads f32 there, without scales. */
@@ -81,9 +83,9 @@ final class CudaLaunch {
     return tensor.dtype() == DType.I8 ? this : nothing().number(0);
   }
 
-  /** No address, of an argument that the kernel will not read. */
+  /** No address, of an argument that the kernel will neither read nor write. */
   CudaLaunch nothing() {
-    require(next() == Parameter.READS_F32);
+    require(next() != Parameter.INT && next() != Parameter.FLOAT);
     arguments.putLong(count++ * Long.BYTES, 0);
     return this;
   }

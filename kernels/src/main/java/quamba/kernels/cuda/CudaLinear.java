@@ -1,6 +1,8 @@
 package quamba.kernels.cuda;
 
+import java.util.List;
 import quamba.kernels.DType;
+import quamba.kernels.Product;
 
 /**
  * Launches matrix products: chooses by the order that the weight was packed in, the dtypes and, of
@@ -27,7 +29,7 @@ final class CudaLinear {
 
   void run(CudaOpaque weight, CudaTensor x, CudaTensor out) {
     if (weight instanceof CudaCodes codes) {
-      codes(codes, x, out);
+      codes(x, List.of(new CudaProduct(codes, out)));
     } else if (weight.dtype() == DType.I8) {
       plainCodes((CudaPacked) weight, x, out);
     } else {
@@ -37,50 +39,149 @@ final class CudaLinear {
     }
   }
 
-  private void codes(CudaCodes weight, CudaTensor x, CudaTensor out) {
+  /** Products of the same x: where there is a kernel for it, in one launch. */
+  void run(CudaTensor x, List<Product> products) {
+    if (products.stream().allMatch(product -> product.linear().weight() instanceof CudaCodes)) {
+      codes(x, products.stream().map(CudaProduct::of).toList());
+    } else {
+      for (Product product : products) {
+        run((CudaOpaque) product.linear().weight(), x, (CudaTensor) product.out());
+      }
+    }
+  }
+
+  /**
+   * As {@link #run(CudaTensor, List)} and then the convolution, if there is a kernel for all of it.
+   *
+   * @return whether there was
+   */
+  boolean runWith(CudaConvStep step, CudaTensor x, List<Product> products) {
+    if (!products.stream().allMatch(product -> product.linear().weight() instanceof CudaCodes)) {
+      return false;
+    }
+    List<CudaProduct> all = products.stream().map(CudaProduct::of).toList();
+    if (!CudaScratch.isAligned(x)
+        || (all.size() != 1 && !isOneLaunch(x, all))
+        || !step.fits(all.get(0).out())) {
+      return false;
+    }
+    CudaLinearForm.Size size = size(x, all);
+    CudaLinearForm form = form(all.get(0).weight(), size);
+    if (form.convKernel().isEmpty()) {
+      return false;
+    }
+    run(form, form.splits(size, multiprocessors), step, x, all);
+    return true;
+  }
+
+  private void codes(CudaTensor x, List<CudaProduct> products) {
     int n = x.shape().dim(0);
     if (CudaScratch.isAligned(x)) {
-      aligned(weight, x, out);
+      aligned(x, products);
       return;
     }
     int most = scratch.rows(x.shape().dim(1));
     for (int first = 0; first < n; first += most) {
+      int from = first;
       int count = Math.min(most, n - first);
-      aligned(weight, scratch.copy(x.rows(first, count)), out.rows(first, count));
+      aligned(
+          scratch.copy(x.rows(first, count)),
+          products.stream().map(product -> product.rows(from, count)).toList());
     }
   }
 
-  private void aligned(CudaCodes weight, CudaTensor x, CudaTensor out) {
-    CudaLinearForm.Size size = size(x, out);
-    CudaLinearForm form =
-        weight.hasFourBit() && size.n() <= CudaLinearForm.FOUR_BIT_ROWS
-            ? CudaLinearForm.ofFourBit(size.n())
-            : CudaLinearForm.ofEightBit(size, multiprocessors);
-    run(form, form.splits(size, multiprocessors), weight, x, out);
+  private void aligned(CudaTensor x, List<CudaProduct> products) {
+    if (products.size() == 1 || isOneLaunch(x, products)) {
+      CudaLinearForm.Size size = size(x, products);
+      CudaLinearForm form = form(products.get(0).weight(), size);
+      run(form, form.splits(size, multiprocessors), x, products);
+    } else {
+      products.forEach(product -> aligned(x, List.of(product)));
+    }
   }
 
-  /** One form, whether or not it is the best; x is aligned, and the weight has what it reads. */
-  void run(CudaLinearForm form, int splits, CudaCodes weight, CudaTensor x, CudaTensor out) {
-    CudaLinearForm.Size size = size(x, out);
+  /** Whether the second of these is a tail of the first. */
+  private boolean isOneLaunch(CudaTensor x, List<CudaProduct> products) {
+    if (products.size() != 2
+        || products.get(0).out().dtype() != DType.I8
+        || products.get(1).out().dtype() != DType.F32) {
+      return false;
+    }
+    CudaLinearForm form = form(products.get(0).weight(), size(x, products));
+    return form.takesTail() && (!form.readsFourBit() || products.get(1).weight().hasFourBit());
+  }
+
+  private CudaLinearForm form(CudaCodes weight, CudaLinearForm.Size size) {
+    return weight.hasFourBit() && size.n() <= CudaLinearForm.FOUR_BIT_ROWS
+        ? CudaLinearForm.ofFourBit(size.n())
+        : CudaLinearForm.ofEightBit(size, multiprocessors);
+  }
+
+  /**
+   * One form, whether or not it is the best; x is aligned, and weights have what it reads.
+   *
+   * @param products one, or one of i8 out and another of f32 out if the form takes a tail
+   */
+  void run(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
+    arguments(form.kernel(products.get(0).out().dtype()), form, splits, x, products);
+    over(form, splits, size(x, products));
+  }
+
+  /** As the last, of a form with a kernel that convolves, and with a step that fits. */
+  void run(
+      CudaLinearForm form,
+      int splits,
+      CudaConvStep step,
+      CudaTensor x,
+      List<CudaProduct> products) {
+    arguments(form.convKernel().orElseThrow(), form, splits, x, products);
+    step.arguments(launch, products.get(0).out());
+    over(form, splits, size(x, products));
+  }
+
+  private void arguments(
+      CudaKernel kernel,
+      CudaLinearForm form,
+      int splits,
+      CudaTensor x,
+      List<CudaProduct> products) {
+    CudaLinearForm.Size size = size(x, products);
+    CudaProduct first = products.get(0);
     launch
-        .of(form.kernel(out.dtype()))
-        .dense(form.readsFourBit() ? weight.fourBit() : weight.eightBit())
-        .dense(weight.rowScales())
+        .of(kernel)
+        .dense(elements(form, first))
+        .dense(first.weight().rowScales())
         .strided(x)
         .dense(x.scale())
-        .values(out);
+        .values(first.out());
     if (form.splits()) {
       launch.number(splits);
     }
-    launch
-        .number(size.n())
-        .number(size.in())
-        .number(size.out())
-        .over(form.across(size, splits, multiprocessors), form.down(size), 1);
+    launch.number(size.n()).number(size.in()).number(size.out());
+    if (products.size() > 1) {
+      CudaProduct tail = products.get(1);
+      launch
+          .dense(elements(form, tail))
+          .dense(tail.weight().rowScales())
+          .strided(tail.out())
+          .number(size.tail());
+    } else if (kernel.hasTail()) {
+      launch.nothing().nothing().nothing().number(0).number(0);
+    }
   }
 
-  private static CudaLinearForm.Size size(CudaTensor x, CudaTensor out) {
-    return new CudaLinearForm.Size(x.shape().dim(0), x.shape().dim(1), out.shape().dim(1));
+  private void over(CudaLinearForm form, int splits, CudaLinearForm.Size size) {
+    launch.over(form.across(size, splits, multiprocessors), form.down(size), 1);
+  }
+
+  private static CudaTensor elements(CudaLinearForm form, CudaProduct product) {
+    return form.readsFourBit() ? product.weight().fourBit() : product.weight().eightBit();
+  }
+
+  private static CudaLinearForm.Size size(CudaTensor x, List<CudaProduct> products) {
+    int tail = products.size() > 1 ? products.get(1).outDim() : 0;
+    return new CudaLinearForm.Size(
+        x.shape().dim(0), x.shape().dim(1), products.get(0).outDim(), tail);
   }
 
   private void plainCodes(CudaPacked weight, CudaTensor x, CudaTensor out) {

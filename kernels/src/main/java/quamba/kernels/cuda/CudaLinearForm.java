@@ -1,5 +1,6 @@
 package quamba.kernels.cuda;
 
+import java.util.Optional;
 import quamba.kernels.DType;
 
 /**
@@ -33,8 +34,16 @@ enum CudaLinearForm {
   /** What a tile costs beside its outputs, counted in outputs. */
   private static final int TILE_COST = 64;
 
-  /** Extents of a product. */
-  record Size(int n, int in, int out) {}
+  /**
+   * Extents of a product.
+   *
+   * @param tail outputs of another product of the same inputs, if that is launched with it
+   */
+  record Size(int n, int in, int out, int tail) {
+    Size(int n, int in, int out) {
+      this(n, in, out, 0);
+    }
+  }
 
   private final CudaKernel floats;
   private final CudaKernel codes;
@@ -97,7 +106,12 @@ enum CudaLinearForm {
   }
 
   private long tiles(Size size) {
-    return (long) CudaLaunch.pieces(size.n(), rows) * CudaLaunch.pieces(size.out(), outputs);
+    return (long) CudaLaunch.pieces(size.n(), rows) * panels(size);
+  }
+
+  /** Pieces of the outputs; none has outputs of two products. */
+  private int panels(Size size) {
+    return CudaLaunch.pieces(size.out(), outputs) + CudaLaunch.pieces(size.tail(), outputs);
   }
 
   /** The entry point that writes this dtype. */
@@ -110,6 +124,22 @@ enum CudaLinearForm {
     return compareTo(WIDE64) < 0;
   }
 
+  /** Whether what writes i8 can compute another product of the same inputs, in f32, with it. */
+  boolean takesTail() {
+    return codes.hasTail();
+  }
+
+  /** The entry point that writes i8 and convolves some columns of it, if there is one. */
+  Optional<CudaKernel> convKernel() {
+    return switch (this) {
+      case FEW8 -> Optional.of(CudaKernel.LINEAR_FEW8_CONV_I4_I8_I8);
+      case FEW16 -> Optional.of(CudaKernel.LINEAR_FEW16_CONV_I4_I8_I8);
+      case NARROW32 -> Optional.of(CudaKernel.LINEAR_NARROW32_CONV_I4_I8_I8);
+      case NARROW64 -> Optional.of(CudaKernel.LINEAR_NARROW64_CONV_I4_I8_I8);
+      default -> Optional.empty();
+    };
+  }
+
   /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */
   boolean splits() {
     return resident > 0;
@@ -117,7 +147,7 @@ enum CudaLinearForm {
 
   /** How many blocks share the inputs of a panel: as many as run at once and have a chunk each. */
   int splits(Size size, int multiprocessors) {
-    int panels = CudaLaunch.pieces(size.out(), outputs);
+    int panels = panels(size);
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
     int splits = 1;
     while (splits < CLUSTER
@@ -130,7 +160,7 @@ enum CudaLinearForm {
 
   /** Blocks along x: those that share inputs are neighbours, those of a wide form take turns. */
   int across(Size size, int splits, int multiprocessors) {
-    int panels = CudaLaunch.pieces(size.out(), outputs);
+    int panels = panels(size);
     if (splits()) {
       return CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER;
     }

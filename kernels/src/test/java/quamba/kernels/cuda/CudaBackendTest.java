@@ -6,6 +6,7 @@ import quamba.kernels.Backend;
 import quamba.kernels.BackendContract;
 import quamba.kernels.CodesContract;
 import quamba.kernels.GateRotateContract;
+import quamba.kernels.LinearsConvContract;
 import quamba.kernels.RoundingContract;
 import quamba.kernels.StateContract;
 
@@ -13,7 +14,11 @@ import quamba.kernels.StateContract;
 @NeedsCuda
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CudaBackendTest extends BackendContract
-    implements CodesContract, GateRotateContract, RoundingContract, StateContract {
+    implements CodesContract,
+        GateRotateContract,
+        LinearsConvContract,
+        RoundingContract,
+        StateContract {
   private final CudaShared shared = new CudaShared();
 
   @Override

@@ -7,6 +7,7 @@ import java.util.Locale;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.DType;
 import quamba.kernels.cuda.CudaLinearForm.Size;
 
@@ -88,14 +89,35 @@ final class CudaLinearFormTest {
   }
 
   @ParameterizedTest
+  @CsvSource({
+    "FEW8, 33, 80, 1, 8",
+    "FEW16, 10496, 80, 1, 661",
+    "NARROW32, 64, 65, 2, 8",
+    "NARROW64, 10496, 80, 2, 336",
+    "NARROW256, 1, 1, 8, 16"
+  })
+  void blocksCoverTheTail(CudaLinearForm form, int out, int tail, int splits, int across) {
+    Size size = new Size(8, 2560, out, tail);
+    assertEquals(across, form.across(size, splits, MULTIPROCESSORS));
+    assertTrue(form.takesTail());
+  }
+
+  @ParameterizedTest
   @EnumSource(CudaLinearForm.class)
   void formsAreNamedAsTheirKernels(CudaLinearForm form) {
     String name = "linear_" + form.name().toLowerCase(Locale.ROOT);
     String weight = form.readsFourBit() ? "_i4_i8_" : "_i8_i8_";
     assertEquals(name + weight + "f32", form.kernel(DType.F32).entry());
     assertEquals(name + weight + "i8", form.kernel(DType.I8).entry());
+    form.convKernel().ifPresent(conv -> assertEquals(name + "_conv" + weight + "i8", conv.entry()));
     assertEquals(form.splits(), form.kernel(DType.I8).signature().contains("int splits"));
     assertEquals(form.splits(), form.kernel(DType.F32).signature().contains("int splits"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 8, 9, 16, 17, 32, 33, 64})
+  void fewRowsAreConvolvedToo(int n) {
+    assertTrue(CudaLinearForm.ofFourBit(n).convKernel().isPresent());
   }
 
   @ParameterizedTest

@@ -7,10 +7,12 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.Backend;
 import quamba.kernels.CheckedBackend;
@@ -147,11 +149,49 @@ final class CudaLinearTest {
               expected,
               aligned(expected),
               (x, out) ->
-                  cuda.linear()
-                      .run(form, shared, (CudaCodes) packed, (CudaTensor) x, (CudaTensor) out));
+                  cuda.linear().run(form, shared, (CudaTensor) x, List.of(product(packed, out))));
         }
       }
     }
+  }
+
+  /** Every kernel that computes another product of the same x, for either of them. */
+  @ParameterizedTest
+  @MethodSource("formsWithATail")
+  void everyFormWithATailEqualsTheCpuBackend(CudaLinearForm form) {
+    int[][] sizes = {{33, 5, 46}, {1, 80, 130}, {200, 1, 1002}, {777, 80, 2560}};
+    for (int[] size : sizes) {
+      QuantizedWeight weight = fourBit(size[0], size[2]);
+      QuantizedWeight tailWeight = fourBit(size[1], size[2]);
+      Tensor packed = probe.backend().pack(weight, DType.I8);
+      Tensor tailPacked = probe.backend().pack(tailWeight, DType.I8);
+      assumeTrue(packed instanceof CudaCodes, "the device has no warpgroups");
+      for (int rows : new int[] {1, 17, 130, 300}) {
+        Expected expected = Expected.of(cpu, weight, rows);
+        Expected tail = Expected.of(cpu, tailWeight, rows);
+        CudaTensor x = (CudaTensor) aligned(expected);
+        for (int splits = 1; splits <= most(form, weight); splits *= 2) {
+          String what = "%d rows by %s, %d splits".formatted(rows, Arrays.toString(size), splits);
+          Tensor codes = codesBeside(expected);
+          Tensor floats = floatsBeside(tail);
+          List<CudaProduct> products =
+              List.of(
+                  product(packed, codes.columns(LEFT, weight.out())),
+                  product(tailPacked, floats.columns(LEFT, tailWeight.out())));
+          cuda.linear().run(form, splits, x, products);
+          assertArrayEquals(beside(expected.codes(), rows), probe.bytes(codes), what);
+          assertArrayEquals(beside(tail.floats(), rows), probe.floats(floats), what);
+        }
+      }
+    }
+  }
+
+  private static Stream<CudaLinearForm> formsWithATail() {
+    return Arrays.stream(CudaLinearForm.values()).filter(CudaLinearForm::takesTail);
+  }
+
+  private static CudaProduct product(Tensor packed, Tensor out) {
+    return new CudaProduct((CudaCodes) packed, (CudaTensor) out);
   }
 
   private static int most(CudaLinearForm form, QuantizedWeight weight) {
@@ -182,23 +222,46 @@ final class CudaLinearTest {
     product.accept(x, codes);
     assertArrayEquals(expected.codes(), probe.bytes(codes), what);
 
-    int width = out + BESIDE;
-    float[] wideFloats = new float[rows * width];
-    byte[] wideCodes = new byte[rows * width];
-    Arrays.fill(wideFloats, 77);
-    Arrays.fill(wideCodes, (byte) 77);
-    float[] wideScales = new float[width];
-    Arrays.fill(wideScales, 1e30f);
-    System.arraycopy(expected.scales(), 0, wideScales, LEFT, out);
-    Tensor floatsBeside = probe.floats(wideFloats, rows, width);
-    Tensor codesBeside = probe.codes(wideCodes, wideScales, rows, width);
+    Tensor floatsBeside = floatsBeside(expected);
+    Tensor codesBeside = codesBeside(expected);
     product.accept(x, floatsBeside.columns(LEFT, out));
     product.accept(x, codesBeside.columns(LEFT, out));
+    String viewed = what + " as a view";
+    assertArrayEquals(beside(expected.floats(), rows), probe.floats(floatsBeside), viewed);
+    assertArrayEquals(beside(expected.codes(), rows), probe.bytes(codesBeside), viewed);
+  }
+
+  /** Where outputs are to come, with something beside them. */
+  private Tensor floatsBeside(Expected expected) {
+    int rows = expected.rows();
+    int width = expected.weight().out() + BESIDE;
+    return probe.floats(beside(new float[expected.floats().length], rows), rows, width);
+  }
+
+  private Tensor codesBeside(Expected expected) {
+    int rows = expected.rows();
+    float[] scales = beside(expected.scales(), 1);
+    return probe.codes(
+        beside(new byte[expected.codes().length], rows), scales, rows, scales.length);
+  }
+
+  private static float[] beside(float[] values, int rows) {
+    int out = values.length / rows;
+    float[] wide = new float[rows * (out + BESIDE)];
+    Arrays.fill(wide, 77);
     for (int row = 0; row < rows; row++) {
-      System.arraycopy(expected.floats(), row * out, wideFloats, row * width + LEFT, out);
-      System.arraycopy(expected.codes(), row * out, wideCodes, row * width + LEFT, out);
+      System.arraycopy(values, row * out, wide, row * (out + BESIDE) + LEFT, out);
     }
-    assertArrayEquals(wideFloats, probe.floats(floatsBeside), what + " as a view");
-    assertArrayEquals(wideCodes, probe.bytes(codesBeside), what + " as a view");
+    return wide;
+  }
+
+  private static byte[] beside(byte[] values, int rows) {
+    int out = values.length / rows;
+    byte[] wide = new byte[rows * (out + BESIDE)];
+    Arrays.fill(wide, (byte) 77);
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(values, row * out, wide, row * (out + BESIDE) + LEFT, out);
+    }
+    return wide;
   }
 }

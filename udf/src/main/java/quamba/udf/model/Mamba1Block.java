@@ -85,8 +85,14 @@ final class Mamba1Block implements Block {
     Tensor y = a.mixed().floats();
 
     backend.norm(norm, a.hidden().floats(), a.residual(), normed);
-    inProj.run(backend, normed, a.projected());
-    backend.conv(conv, batch, convIn.in(a.projected()), state.conv(), x);
+    backend.linearsConv(
+        normed,
+        inProj.products(a.projected()),
+        conv,
+        batch,
+        convIn.in(a.projected()),
+        state.conv(),
+        x);
     xProj.run(backend, x, a.selected());
     dtProj.run(backend, dtLow.in(a.selected()), a.dt());
     backend.scan(scan, batch, x, steps, bs, cs, state.scan(), y);

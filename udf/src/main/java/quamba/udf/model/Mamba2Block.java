@@ -79,8 +79,14 @@ final class Mamba2Block implements Block {
     Tensor y = a.mixed().floats();
 
     backend.norm(norm, a.hidden().floats(), a.residual(), normed);
-    inProj.run(backend, normed, a.projected());
-    backend.conv(conv, batch, convIn.in(a.projected()), state.conv(), xbc);
+    backend.linearsConv(
+        normed,
+        inProj.products(a.projected()),
+        conv,
+        batch,
+        convIn.in(a.projected()),
+        state.conv(),
+        xbc);
     backend.scan(scan, batch, x, steps, b, c, state.scan(), y);
     outProj.run(backend, z.in(a.projected()), a);
   }

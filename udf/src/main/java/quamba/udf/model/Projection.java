@@ -5,6 +5,7 @@ import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.DType;
 import quamba.kernels.Linear;
+import quamba.kernels.Product;
 import quamba.kernels.Tensor;
 
 /**
@@ -53,8 +54,11 @@ final class Projection {
   }
 
   void run(Backend backend, Tensor x, Activations.Buffer out) {
-    for (Part part : parts) {
-      backend.linear(part.linear(), x, part.out().in(out));
-    }
+    backend.linears(x, products(out));
+  }
+
+  /** Its products, into a buffer for all of its rows. */
+  List<Product> products(Activations.Buffer out) {
+    return parts.stream().map(part -> new Product(part.linear(), part.out().in(out))).toList();
   }
 }

@@ -1,0 +1,117 @@
+// A convolution of 4 taps, then SiLU, over some columns of linear's codes, in place, where every row is the one token
+// of a sequence: bit by bit as conv.cu does it for a batch of such rows.
+#pragma once
+#include "codes.cuh"
+#include "linear_out.cuh"
+
+constexpr int TAPS = 4;
+
+struct ConvStep {
+  const int* slots;      // (n)
+  const int* positions;  // (n)
+  const float* weight;   // (channels, TAPS), address a multiple of 16
+  const float* bias;     // (channels)
+  const float* in_scale;
+  int in_scale_step;
+  signed char* state;  // (slots, TAPS - 1, channels); address, stride and channels multiples of 4
+  int state_stride;
+  const float* out_scale;
+  int out_scale_step;
+  int first;  // column, a multiple of 4
+  int channels;
+
+  // The state of a row, oldest first.
+  __device__ signed char* history(int row, int channel) const {
+    return state + static_cast<size_t>(slots[row]) * state_stride + channel;
+  }
+
+  // The code of a channel's last inputs, the oldest first.
+  __device__ signed char result(int channel, int a, int b, int c, int d) const {
+    const float4 taps = reinterpret_cast<const float4*>(weight)[channel];
+    const float unit = in_scale[channel * in_scale_step];
+    float sum = fmaf(taps.x, Values<signed char>::widen(a, unit), bias[channel]);
+    sum = fmaf(taps.y, Values<signed char>::widen(b, unit), sum);
+    sum = fmaf(taps.z, Values<signed char>::widen(c, unit), sum);
+    sum = fmaf(taps.w, Values<signed char>::widen(d, unit), sum);
+    return away(silu(sum) / out_scale[channel * out_scale_step]);
+  }
+
+  // Of a row's new input, which the state takes up.
+  __device__ signed char step(int row, int channel, signed char code) const {
+    signed char* at = history(row, channel);
+    const bool known = positions[row] > 0;
+    const signed char a = known ? at[0] : 0;
+    const signed char b = known ? at[channels] : 0;
+    const signed char c = known ? at[2 * channels] : 0;
+    at[0] = b;
+    at[channels] = c;
+    at[2 * channels] = code;
+    return result(channel, a, b, c, code);
+  }
+
+  // Of four channels, the first of them a multiple of 4.
+  __device__ char4 step_four(int row, int channel, char4 codes) const {
+    signed char* at = history(row, channel);
+    const bool known = positions[row] > 0;
+    char4* before[TAPS - 1];
+    char4 old[TAPS - 1];
+#pragma unroll
+    for (int k = 0; k < TAPS - 1; k++) {
+      before[k] = reinterpret_cast<char4*>(at + k * channels);
+      old[k] = known ? *before[k] : make_char4(0, 0, 0, 0);
+    }
+    *before[0] = old[1];
+    *before[1] = old[2];
+    *before[2] = codes;
+    return make_char4(result(channel, old[0].x, old[1].x, old[2].x, codes.x),
+                      result(channel + 1, old[0].y, old[1].y, old[2].y, codes.y),
+                      result(channel + 2, old[0].z, old[1].z, old[2].z, codes.z),
+                      result(channel + 3, old[0].w, old[1].w, old[2].w, codes.w));
+  }
+};
+
+// Rows of codes, address and stride multiples of 4, some columns of them convolved.
+struct ConvRows {
+  CodeRows codes;
+  ConvStep conv;
+
+  __device__ bool convolves(int column) const { return column >= conv.first && column - conv.first < conv.channels; }
+};
+
+inline __device__ void store(const ConvRows& out, int row, int column, float value) {
+  signed char code = element(out.codes, column, value);
+  if (out.convolves(column)) code = out.conv.step(row, column - out.conv.first, code);
+  out.codes.at[static_cast<size_t>(row) * out.codes.stride + column] = code;
+}
+
+inline __device__ void store_four(const ConvRows& out, int row, int column, int out_dim, const float (&values)[4]) {
+  if (!out.convolves(column)) {
+    store_four(out.codes, row, column, out_dim, values);
+    return;
+  }
+  const char4 codes =
+      make_char4(element(out.codes, column, values[0]), element(out.codes, column + 1, values[1]),
+                 element(out.codes, column + 2, values[2]), element(out.codes, column + 3, values[3]));
+  *reinterpret_cast<char4*>(out.codes.at + static_cast<size_t>(row) * out.codes.stride + column) =
+      out.conv.step_four(row, column - out.conv.first, codes);
+}
+
+// Brings nearer what an output of this row and column will need.
+template <typename Rows>
+__device__ void prefetch(const Rows&, int, int) {}
+
+inline __device__ void prefetch_line(const void* at) {
+  asm volatile("prefetch.global.L2 [%0];" : : "l"(__cvta_generic_to_global(at)));
+}
+
+inline __device__ void prefetch(const ConvRows& out, int row, int column) {
+  const int channel = column - out.conv.first;
+  if (!out.convolves(column) || channel % 16 != 0) return;
+  const signed char* at = out.conv.history(row, channel);
+#pragma unroll
+  for (int k = 0; k < TAPS - 1; k++) prefetch_line(at + k * out.conv.channels);
+#pragma unroll
+  for (int c = 0; c < 16; c += 8) {
+    if (channel + c < out.conv.channels) prefetch_line(out.conv.weight + (channel + c) * TAPS);
+  }
+}
