@@ -38,6 +38,13 @@ inline __device__ __half2 half2_of(unsigned bits) { return *reinterpret_cast<con
 
 inline __device__ unsigned bits_of(__half2 value) { return *reinterpret_cast<const unsigned*>(&value); }
 
+// Nibbles of a word under the bits of 1024. In one instruction, which the compiler makes two of.
+inline __device__ unsigned under_1024(unsigned word, unsigned nibbles) {
+  unsigned bits;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(bits) : "r"(word), "r"(nibbles), "r"(0x64006400));
+  return bits;
+}
+
 // Two codes, in the low bytes of each half. A nibble under the bits of 1024 is 1024 + nibble, or 1024 + 16 * nibble;
 // 1536 + q * ratio, rounded once, has steps of 1, and so the code in its low bits.
 inline __device__ unsigned two_codes(unsigned nibbles, unsigned zero, __half2 ratio) {
@@ -49,14 +56,13 @@ inline __device__ unsigned two_codes(unsigned nibbles, unsigned zero, __half2 ra
 inline __device__ void convert(unsigned word, __half2 ratio, __half2 sixteenth, int& first, int& second) {
   constexpr unsigned LOW = 0x000f000f;
   constexpr unsigned HIGH = 0x00f000f0;
-  constexpr unsigned BITS_1024 = 0x64006400;
   constexpr unsigned ZERO_LOW = 0x64086408;   // 1024 + 8
   constexpr unsigned ZERO_HIGH = 0x64806480;  // 1024 + 16 * 8
   const unsigned upper = word >> 8;
-  const unsigned c_0 = two_codes((word & LOW) | BITS_1024, ZERO_LOW, ratio);
-  const unsigned c_1 = two_codes((word & HIGH) | BITS_1024, ZERO_HIGH, sixteenth);
-  const unsigned c_2 = two_codes((upper & LOW) | BITS_1024, ZERO_LOW, ratio);
-  const unsigned c_3 = two_codes((upper & HIGH) | BITS_1024, ZERO_HIGH, sixteenth);
+  const unsigned c_0 = two_codes(under_1024(word, LOW), ZERO_LOW, ratio);
+  const unsigned c_1 = two_codes(under_1024(word, HIGH), ZERO_HIGH, sixteenth);
+  const unsigned c_2 = two_codes(under_1024(upper, LOW), ZERO_LOW, ratio);
+  const unsigned c_3 = two_codes(under_1024(upper, HIGH), ZERO_HIGH, sixteenth);
   first = static_cast<int>(__byte_perm(c_0, c_1, 0x6420));
   second = static_cast<int>(__byte_perm(c_2, c_3, 0x6420));
 }
