@@ -298,7 +298,6 @@ class EvaluateCommandTest {
     Path packed = Files.writeString(folder.resolve("no.gz"), "no gzip");
     assertRefused(run("--text=" + packed), "no.gz cannot be read");
     assertRefused(run("--text=" + prose, "--gate=acc>1"), "found 'acc'");
-    assertRefused(run("--text=" + prose, "--device=cuda", "--window=64"), "gpu.amount");
     assertRefused(
         run("--text=" + prose, "--json=" + folder.resolve("no/found.json")), "expected a folder");
     assertRefused(run("--text=" + prose, "--reference=" + folder), "config.json");

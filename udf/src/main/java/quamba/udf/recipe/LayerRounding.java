@@ -41,7 +41,7 @@ final class LayerRounding {
    * Rounds {@code draft}.
    *
    * @param ranges of the floats' activations
-   * @param floatLayers layers whose activations stay in floats whatever the scheme
+   * @param floatLayers layers, or behind the last the head, whose activations stay in floats
    */
   LayerRounding(
       ModelConfig config,

@@ -91,7 +91,7 @@ public final class Quantizer {
             source.config(),
             recipe.scheme().flag(),
             rotated ? "hadamard" : "none",
-            description(List.of()));
+            description(config.layers(), List.of()));
     return new Run(config, DraftModel.of(text, weights, source), groups, saved).quantize();
   }
 
@@ -124,7 +124,7 @@ public final class Quantizer {
         : EnumSet.complementOf(EnumSet.of(Tap.STATE));
   }
 
-  private Map<String, Object> description(List<Integer> floatLayers) {
+  private Map<String, Object> description(int layers, List<Integer> floatLayers) {
     Map<String, Object> description = new TreeMap<>();
     description.put("embedding", recipe.embedding().toString());
     description.put("head", recipe.head().toString());
@@ -135,7 +135,9 @@ public final class Quantizer {
             .map(it -> it.name().toLowerCase(Locale.ROOT))
             .toList());
     if (recipe.scheme() == Scheme.W4AX) {
-      description.put("float_activation_layers", floatLayers);
+      description.put(
+          "float_activation_layers", floatLayers.stream().filter(it -> it < layers).toList());
+      description.put("float_activation_head", floatLayers.contains(layers));
       description.put("budget", recipe.budget());
     }
     return description;
@@ -163,11 +165,13 @@ public final class Quantizer {
       if (recipe.scheme() == Scheme.W4AX) {
         BlockSearch search = new BlockSearch(calibration, floats, draft, progress);
         List<Integer> chosen = search.choose(config.layers(), recipe.budget());
-        progress.accept("layers with activations in floats: " + chosen);
+        progress.accept(
+            "layers with activations in floats, %d the head: %s"
+                .formatted(config.layers(), chosen));
         reports.clear();
         draft =
             round("mixed ", ranges, chosen)
-                .with(ConfigText.withRecipe(draft.config(), description(chosen)));
+                .with(ConfigText.withRecipe(draft.config(), description(config.layers(), chosen)));
       }
       return new Quantized(draft, reports);
     }
@@ -176,7 +180,7 @@ public final class Quantizer {
      * Rounds everything.
      *
      * @param kind begins the names of the steps
-     * @param floatLayers layers that keep their activations in floats
+     * @param floatLayers layers that keep their activations in floats, behind the last the head
      */
     private DraftModel round(String kind, Ranges ranges, List<Integer> floatLayers) {
       DraftModel draft = floats.with(floats.config());
