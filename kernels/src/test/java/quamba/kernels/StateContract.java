@@ -13,7 +13,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.ScanContract.Case;
-import quamba.kernels.ScanContract.Codes;
 
 /** Behaviour of scan with a state that is rounded every 16 tokens. */
 public interface StateContract {
@@ -91,7 +90,7 @@ public interface StateContract {
   }
 
   /** Weights and the inputs of some tokens, in f32 or as codes. */
-  record Load(Case example, Optional<Codes> codes) {
+  record Load(Case example, Optional<ScanCodes> codes) {
     /** Columns with which rows of {@link ScanContract#common} begin at multiples of 16 bytes. */
     private static final int MORE = 6;
 
@@ -130,7 +129,7 @@ public interface StateContract {
     }
 
     double[] expected(Oracle.StateRounder rounder) {
-      return codes.map(Codes::values).orElse(example).expected(rounder);
+      return codes.map(ScanCodes::values).orElse(example).expected(rounder);
     }
 
     /** {@link #run} from position 0 on in pieces of these sizes, which are used in turn. */
@@ -275,7 +274,7 @@ public interface StateContract {
   default void roundedScanReadsColumnsWhereverTheyLie(Format format) {
     Case example = ScanContract.common(40);
     Load load = Load.codes(example);
-    Codes codes = example.codes(81);
+    ScanCodes codes = example.codes(81);
     Tensor state = format.state(probe(), load, 1);
     float[] expected = load.run(probe(), probe().row(0, 40, 0), state);
     for (int more : new int[] {0, 1, 2, 3, 4, 5}) {
@@ -288,7 +287,7 @@ public interface StateContract {
     assertArrayEquals(expected, probe().floats(floats));
     int innerDim = example.dims().innerDim();
     for (int token = 0; token < 20; token++) {
-      Codes own = codes.tokens(token, 1);
+      ScanCodes own = codes.tokens(token, 1);
       Tensor y = own.runTogether(probe(), probe().row(0, 1, token), state, 1);
       float[] expectedOwn = Arrays.copyOfRange(expected, token * innerDim, (token + 1) * innerDim);
       assertArrayEquals(expectedOwn, probe().floats(y), "token " + token);

@@ -85,49 +85,73 @@ enum CudaKernel {
       128,
       conv(DType.I8, "const int* starts, const int* positions", ", int lanes")),
   SCAN_HEADS_F32_F32_F32(
-      128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_I8_F32_F32_F32(
-      128, scan(DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_I8_I8_F32_F32(
-      128, scan(DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_WIDE_F32_F32_F32(
-      128, scan(DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.F32, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_WIDE_I8_F32_F32_F32(
-      128, scan(DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.I8, DType.F32, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_HEADS_WIDE_I8_I8_F32_F32(
-      128, scan(DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
+      128,
+      CudaScanParameters.scan(
+          DType.I8, DType.I8, "int head_dim, int state_dim, int heads_per_group")),
   SCAN_CHANNELS_F32_F32_F32(
-      "scan_channels", 128, scan(DType.F32, DType.F32, "int heads, int state_dim")),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.F32, DType.F32, "int heads, int state_dim")),
   SCAN_CHANNELS_I8_F32_F32_F32(
-      "scan_channels", 128, scan(DType.I8, DType.F32, "int heads, int state_dim")),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.I8, DType.F32, "int heads, int state_dim")),
   SCAN_CHANNELS_I8_I8_F32_F32(
-      "scan_channels", 128, scan(DType.I8, DType.I8, "int heads, int state_dim")),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.I8, DType.I8, "int heads, int state_dim")),
   SCAN_CHANNELS_WIDE_F32_F32_F32(
-      "scan_channels", 128, scan(DType.F32, DType.F32, "int heads, int state_dim")),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.F32, DType.F32, "int heads, int state_dim")),
   SCAN_CHANNELS_WIDE_I8_F32_F32_F32(
-      "scan_channels", 128, scan(DType.I8, DType.F32, "int heads, int state_dim")),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.I8, DType.F32, "int heads, int state_dim")),
   SCAN_CHANNELS_WIDE_I8_I8_F32_F32(
-      "scan_channels", 128, scan(DType.I8, DType.I8, "int heads, int state_dim")),
-  SCAN_DECODE_F32_ROW_F32("scan_decode", 128, replayOne(DType.F32)),
-  SCAN_DECODE_F32_I8_F32("scan_decode", 128, replayOne(DType.F32)),
-  SCAN_DECODE_F32_F16_F32("scan_decode", 128, replayOne(DType.F32)),
-  SCAN_DECODE_I8_ROW_F32("scan_decode", 128, replayOne(DType.I8)),
-  SCAN_DECODE_I8_I8_F32("scan_decode", 128, replayOne(DType.I8)),
-  SCAN_DECODE_I8_F16_F32("scan_decode", 128, replayOne(DType.I8)),
-  SCAN_CHUNK_F32_ROW_F32("scan_chunk", 128, replayMany(DType.F32)),
-  SCAN_CHUNK_F32_I8_F32("scan_chunk", 128, replayMany(DType.F32)),
-  SCAN_CHUNK_F32_F16_F32("scan_chunk", 128, replayMany(DType.F32)),
-  SCAN_CHUNK_I8_ROW_F32("scan_chunk", 128, replayMany(DType.I8)),
-  SCAN_CHUNK_I8_I8_F32("scan_chunk", 128, replayMany(DType.I8)),
-  SCAN_CHUNK_I8_F16_F32("scan_chunk", 128, replayMany(DType.I8)),
-  SCAN_KEEP_ROW_F32("scan_chunk", 128, keep(DType.F32)),
-  SCAN_KEEP_ROW_I8("scan_chunk", 128, keep(DType.I8)),
-  SCAN_KEEP_I8_F32("scan_chunk", 128, keep(DType.F32)),
-  SCAN_KEEP_I8_I8("scan_chunk", 128, keep(DType.I8)),
-  SCAN_KEEP_F16_F32("scan_chunk", 128, keep(DType.F32)),
-  SCAN_KEEP_F16_I8("scan_chunk", 128, keep(DType.I8)),
-  SCAN_DECODE_F32_F32_F32("scan_decode_f32", 256, scanHeads(DType.F32)),
-  SCAN_DECODE_I8_F32_F32("scan_decode_f32", 256, scanHeads(DType.I8)),
+      "scan_channels",
+      128,
+      CudaScanParameters.scan(DType.I8, DType.I8, "int heads, int state_dim")),
+  SCAN_DECODE_F32_ROW_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.F32)),
+  SCAN_DECODE_F32_I8_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.F32)),
+  SCAN_DECODE_F32_F16_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.F32)),
+  SCAN_DECODE_I8_ROW_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.I8)),
+  SCAN_DECODE_I8_I8_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.I8)),
+  SCAN_DECODE_I8_F16_F32("scan_decode", 128, CudaScanParameters.replayOne(DType.I8)),
+  SCAN_CHUNK_F32_ROW_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.F32)),
+  SCAN_CHUNK_F32_I8_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.F32)),
+  SCAN_CHUNK_F32_F16_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.F32)),
+  SCAN_CHUNK_I8_ROW_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.I8)),
+  SCAN_CHUNK_I8_I8_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.I8)),
+  SCAN_CHUNK_I8_F16_F32("scan_chunk", 128, CudaScanParameters.replayMany(DType.I8)),
+  SCAN_KEEP_ROW_F32("scan_chunk", 128, CudaScanParameters.keep(DType.F32)),
+  SCAN_KEEP_ROW_I8("scan_chunk", 128, CudaScanParameters.keep(DType.I8)),
+  SCAN_KEEP_I8_F32("scan_chunk", 128, CudaScanParameters.keep(DType.F32)),
+  SCAN_KEEP_I8_I8("scan_chunk", 128, CudaScanParameters.keep(DType.I8)),
+  SCAN_KEEP_F16_F32("scan_chunk", 128, CudaScanParameters.keep(DType.F32)),
+  SCAN_KEEP_F16_I8("scan_chunk", 128, CudaScanParameters.keep(DType.I8)),
+  SCAN_DECODE_F32_F32_F32("scan_decode_f32", 256, CudaScanParameters.scanHeads(DType.F32)),
+  SCAN_DECODE_I8_F32_F32("scan_decode_f32", 256, CudaScanParameters.scanHeads(DType.I8)),
   GATE_F32_F32(256, gate(DType.F32, DType.F32)),
   GATE_F32_I8(256, gate(DType.F32, DType.I8)),
   GATE_I8_F32(256, gate(DType.I8, DType.F32)),
@@ -255,7 +279,7 @@ enum CudaKernel {
   }
 
   /** What is read with {@code Values} in {@code codes.cuh}. */
-  private static String values(String name, DType dtype) {
+  static String values(String name, DType dtype) {
     return dtype == DType.I8
         ? "const signed char* NAME, int NAME_stride, const float* NAME_scale, int NAME_scale_step"
             .replace("NAME", name)
@@ -263,7 +287,7 @@ enum CudaKernel {
   }
 
   /** What is written with {@code Results} in {@code codes.cuh}. */
-  private static String results(DType dtype) {
+  static String results(DType dtype) {
     return dtype == DType.I8
         ? "signed char* out, int out_stride, const float* out_scale, int out_scale_step"
         : "float* out, int out_stride";
@@ -351,51 +375,5 @@ enum CudaKernel {
         + ", "
         + results(out)
         + ", int inner_dim, int base, int width, float scale";
-  }
-
-  private static String scan(DType x, DType dt, String dims) {
-    return "const int* slots, const int* starts, const int* positions, const float* a,"
-        + " const float* dt_bias, const float* skip, "
-        + String.join(", ", values("x", x), values("dt", dt), values("b", x), values("c", x))
-        + ", float* state, int state_stride, int rounding, const float* state_scale,"
-        + " float* out, int out_stride, "
-        + dims
-        + ", float dt_min, float dt_max";
-  }
-
-  private static String replayOne(DType x) {
-    return "const int* slots, const int* positions, "
-        + inputs(x)
-        + ", signed char* state, int state_stride, const float* state_scale, float* out,"
-        + " int out_stride, int heads, int heads_per_group, int heads_per_block, float dt_min,"
-        + " float dt_max";
-  }
-
-  private static String replayMany(DType x) {
-    return "const int* slots, const int* starts, const int* positions, "
-        + inputs(x)
-        + ", signed char* state, int state_stride, const float* state_scale, float* out,"
-        + " int out_stride, int heads, int heads_per_group, int aligned, float dt_min,"
-        + " float dt_max";
-  }
-
-  private static String keep(DType b) {
-    return "const int* slots, const int* starts, const int* positions, "
-        + (b == DType.I8 ? "const signed char*" : "const float*")
-        + " b, int b_stride, signed char* state, int state_stride, int heads";
-  }
-
-  private static String scanHeads(DType x) {
-    return "const int* slots, const int* starts, const int* positions, "
-        + inputs(x)
-        + ", float* state, int state_stride, float* out, int out_stride, int heads,"
-        + " int heads_per_group, int aligned, float dt_min, float dt_max";
-  }
-
-  /** What is read with {@code Inputs} in {@code scan_ring.cuh}. */
-  private static String inputs(DType x) {
-    String dt = values("dt", x).replace("signed char", "void");
-    return "const float* a, const float* dt_bias, const float* skip, "
-        + String.join(", ", values("x", x), dt, values("b", x), values("c", x));
   }
 }
