@@ -109,8 +109,9 @@ public interface LinearsConvContract {
         Batch batch = probe().batch(slots, counts, positions);
         byte[] codes = Probe.randomCodes(97 + step, tokens * in);
         Tensor x = aligned(codes, tokens, in);
-        for (Buffers each : List.of(expected, found)) {
-          Way way = each == found ? backend::linearsConv : this::oneByOne;
+        for (boolean fused : new boolean[] {false, true}) {
+          Buffers each = fused ? found : expected;
+          Way way = fused ? backend::linearsConv : this::oneByOne;
           Tensor whole = each.codes().columns(0, layout.codes());
           Tensor some = whole.columns(layout.before(), channels);
           Product first = new Product(linear, whole.scaled(scale));
