@@ -12,12 +12,6 @@ import quamba.kernels.DType;
  * @param out (tokens, channels)
  */
 record CudaConvStep(Conv conv, Batch batch, CudaTensor x, CudaTensor state, CudaTensor out) {
-  /** Inputs of an output, as in {@code linear_conv.cuh}. */
-  static final int TAPS = 4;
-
-  /** Neighbouring columns that a thread has. */
-  private static final int FOUR = 4;
-
   /**
    * Whether kernels can: of codes, in place, a token a row, and where four columns are loaded at
    * once.
@@ -38,9 +32,9 @@ record CudaConvStep(Conv conv, Batch batch, CudaTensor x, CudaTensor state, Cuda
         && x.stride() == whole.stride()
         && first >= 0
         && first + channels() <= whole.shape().dim(1)
-        && weight.shape().dim(1) == TAPS
-        && weight.address().value() % (FOUR * Float.BYTES) == 0
-        && (places | state.stride()) % FOUR == 0;
+        && weight.shape().dim(1) == CudaConv.TAPS
+        && weight.address().value() % (CudaTensor.FOUR * Float.BYTES) == 0
+        && (places | state.stride()) % CudaTensor.FOUR == 0;
   }
 
   /** Gives a kernel what it takes for this. */

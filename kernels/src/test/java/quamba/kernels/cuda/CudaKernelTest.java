@@ -94,7 +94,7 @@ final class CudaKernelTest {
     assertNumber(CudaWidePacking.PIECE, "matrix.cuh", "PIECE");
     assertNumber(CudaTilePacking.CHUNK, "matrix.cuh", "CHUNK");
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
-    assertNumber(CudaConvStep.TAPS, "linear_conv.cuh", "TAPS");
+    assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
     assertNumber(CudaLinearForm.WIDE_ROWS, "linear_codes_wide.cu", "TILE_ROWS");
     assertNumber(CudaConv.CONV_WIDEST, "conv.cu", "CONV_WIDEST");

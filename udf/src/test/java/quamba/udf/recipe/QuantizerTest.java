@@ -334,6 +334,8 @@ class QuantizerTest {
     }
     assertFalse(
         models.get(0).names().contains("backbone.layers.0.mixer.z_scale"), "layer 0 was chosen");
+    assertFalse(models.get(0).names().contains("lm_head_input_scale"), "the head was chosen");
+    assertTrue(models.get(2).names().contains("lm_head_input_scale"), "the head in W4A8");
     assertEquals(models.get(1).tensor(codes).data(), models.get(0).tensor(codes).data());
     assertNotEquals(models.get(2).tensor(codes).data(), models.get(0).tensor(codes).data());
   }
