@@ -41,14 +41,20 @@ inline __device__ float warp_most(float value) {
   return value;
 }
 
-// Sum over a block of THREADS, the same bits in each thread: warps first to last. Every thread must call it.
+// A barrier of the first THREADS threads of a block, which may have more.
+template <int THREADS>
+__device__ void sync_first() {
+  asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory");
+}
+
+// Sum over the first THREADS threads of a block, the same bits in each: warps first to last. All of them must call it.
 template <int THREADS>
 __device__ float block_sum(float value) {
   __shared__ float warps_sh[THREADS / WARP];
   value = warp_sum(value);
-  __syncthreads();  // an earlier call's readers are done
+  sync_first<THREADS>();  // an earlier call's readers are done
   if (threadIdx.x % WARP == 0) warps_sh[threadIdx.x / WARP] = value;
-  __syncthreads();
+  sync_first<THREADS>();
   float sum = 0;
 #pragma unroll
   for (int warp = 0; warp < THREADS / WARP; warp++) sum += warps_sh[warp];

@@ -20,7 +20,8 @@ __device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& 
   const int column = (blockIdx.y * THREADS + threadIdx.x) * FOUR;
   const int count = inner_dim - column;
   if (count <= 0) return;
-  const Gated gated = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+  const Z* z_row = z.at + static_cast<size_t>(blockIdx.x) * z.stride;
+  const Gated gated = Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count);
   Rounding<T>::template read<ALIGNED>(out, column, count)
       .even(gated.at)
       .template write<ALIGNED>(out.at + static_cast<size_t>(blockIdx.x) * out.stride + column, count);
@@ -57,14 +58,15 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   const int end = first + width;
   const int own = first + threadIdx.x * FOUR;
   constexpr int STEP = THREADS * FOUR;
+  const Z* z_row = z.at + static_cast<size_t>(blockIdx.x) * z.stride;
   T* to = out.at + static_cast<size_t>(blockIdx.x) * out.stride;
-  Inputs<Z> inputs[HELD];
+  GateInputs<Z> inputs[HELD];
   Gated gated[HELD];
 #pragma unroll
   for (int j = 0; j < HELD; j++) {
     const int column = own + j * STEP;
     inputs[j] = {};
-    if (column < end) inputs[j] = Inputs<Z>::template read<ALIGNED>(y, z, column, end - column);
+    if (column < end) inputs[j] = GateInputs<Z>::template read<ALIGNED>(y, z_row, column, end - column);
   }
   float squares = 0;
 #pragma unroll
@@ -76,7 +78,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count).add_squares(squares);
+    Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count).add_squares(squares);
   }
   const float scale = 1 / sqrtf(block_sum<THREADS>(squares) / width + epsilon);
 #pragma unroll
@@ -89,7 +91,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    const Gated again = Gated::of<ALIGNED>(Inputs<Z>::template read<ALIGNED>(y, z, column, count), z, column, count);
+    const Gated again = Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count);
     put<ALIGNED, T>(again, scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
   }
 }

@@ -4,15 +4,14 @@
 
 // Four of y and z.
 template <typename Z>
-struct Inputs {
+struct GateInputs {
   Four<float> y;
   Four<Z> z;
 
-  // y is the row of block x.
+  // Of a row each.
   template <bool ALIGNED>
-  static __device__ Inputs read(const float* y, const Values<Z>& z, int column, int count) {
-    return {Four<float>::read<ALIGNED>(y + column, count),
-            Four<Z>::template read<ALIGNED>(z.at + static_cast<size_t>(blockIdx.x) * z.stride + column, count)};
+  static __device__ GateInputs read(const float* y, const Z* z, int column, int count) {
+    return {Four<float>::read<ALIGNED>(y + column, count), Four<Z>::template read<ALIGNED>(z + column, count)};
   }
 };
 
@@ -21,7 +20,7 @@ struct Gated {
   float at[FOUR];
 
   template <bool ALIGNED, typename Z>
-  static __device__ Gated of(const Inputs<Z>& inputs, const Values<Z>& z, int column, int count) {
+  static __device__ Gated of(const GateInputs<Z>& inputs, const Values<Z>& z, int column, int count) {
     const Units<Z> units = Units<Z>::template read<ALIGNED>(z, column, count);
     Gated gated;
 #pragma unroll

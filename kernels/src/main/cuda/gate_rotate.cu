@@ -7,270 +7,34 @@
 //   out     (n, inner_dim) f32, may be y; or codes with scales, ties away from zero
 //
 // Entry points, at the end: gate_rotate_f32_f32, gate_rotate_f32_i8, gate_rotate_i8_f32, gate_rotate_i8_i8, dtypes of z
-// and out, for the inner_dim of gate_rotate below, all in whole fours, groups of whole parts; the same of gate_rotate_wide
-// for 8192. A block a row. A warp has parts of 128 columns, a lane 4 neighbours of each, in registers up to the inner 7 levels of S; the rest of H mixes
-// what lies parts apart, in registers again, after one exchange through shared memory.
-#include "gate.cuh"
-#include "hadamard.cuh"
+// and out, for the inner_dim of with_row, all in whole fours, groups of whole parts; the same of gate_rotate_wide for
+// 8192. A block a row.
+#include "gate_rotate.cuh"
 
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 256;
 constexpr int WIDE_THREADS = 512;
-constexpr int PART = WARP * FOUR;
-constexpr int WIDEST = 7168;  // of THREADS
-constexpr int WIDE = 8192;
-
-inline __device__ void butterfly(float& a, float& b) {
-  const float sum = a + b;
-  b = a - b;
-  a = sum;
-}
-
-// inner_dim = BASE * OUTER * HALVES * PART, element ((half * BASE + c) * OUTER + w) * PART + r; H mixes over c by B, over
-// the others by S.
-template <int OF_THREADS, int BASE_OF, int OUTER_OF, int HALVES_OF>
-struct Row {
-  static constexpr int THREADS = OF_THREADS;
-  static constexpr int WARPS = THREADS / WARP;
-  static constexpr int BASE = BASE_OF;
-  static constexpr int OUTER = OUTER_OF;
-  static constexpr int HALVES = HALVES_OF;
-  static constexpr int PARTS = BASE * OUTER * HALVES;
-  static constexpr int OWN = (PARTS + WARPS - 1) / WARPS;  // parts of a warp
-
-  // A warp's parts: neighbours where S mixes them.
-  static __device__ int part(int j) {
-    const int warp = threadIdx.x / WARP;
-    return BASE == 1 ? warp * OWN + j : j * WARPS + warp;
-  }
-};
-
-// What S mixes of four neighbours of each lane.
-inline __device__ void mix_part(float (&x)[FOUR]) {
-  butterfly(x[0], x[1]);
-  butterfly(x[2], x[3]);
-  butterfly(x[0], x[2]);
-  butterfly(x[1], x[3]);
-#pragma unroll
-  for (int apart = 1; apart < WARP; apart *= 2) {
-    const float sign = (threadIdx.x & apart) == 0 ? 1 : -1;
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) x[k] = fmaf(sign, x[k], __shfl_xor_sync(ALL_LANES, x[k], apart));
-  }
-}
-
-// Four terms of each of B's rows from FIRST on. Rows share the 8 sums that there are of them, but for the sign.
-template <int BASE, int FIRST, int COUNT>
-__device__ void mix_four(float a, float b, float c, float d, int column, float (&sums)[COUNT]) {
-  const float ab = a + b;
-  const float ab_apart = a - b;
-  const float cd = c + d;
-  const float cd_apart = c - d;
-#pragma unroll
-  for (int row = 0; row < COUNT; row++) {
-    const unsigned signs = table_row<BASE>(FIRST + row) >> column;
-    const float left = ((signs ^ signs >> 1) & 1) != 0 ? ab_apart : ab;
-    const float right = ((signs >> 2 ^ signs >> 3) & 1) != 0 ? cd_apart : cd;
-    const float both = ((signs ^ signs >> 2) & 1) != 0 ? left - right : left + right;
-    sums[row] = (signs & 1) != 0 ? sums[row] + both : sums[row] - both;
-  }
-}
-
-// Writes results to columns of the block's row: scaled by factor, or by how many codes it stands for.
-template <typename T>
-struct Writer {
-  const Results<T>& out;
-  T* to;
-  float factor;
-  float codes;
-
-  __device__ Writer(const Results<T>& out, float factor)
-      : out(out), to(out.at + static_cast<size_t>(blockIdx.x) * out.stride), factor(factor), codes(0) {
-    if constexpr (sizeof(T) == 1) codes = factor / out.scale[0];
-  }
-  __device__ void put(int column, float value) const {
-    if constexpr (sizeof(T) == 1) {
-      to[column] = away(value * (out.step == 0 ? codes : factor / out.scale[column]));
-    } else {
-      to[column] = value * factor;
-    }
-  }
-};
-
-// Rows FIRST to FIRST + COUNT - 1 of B on column r, and of S what own chooses.
-template <class ROW, int FIRST, int COUNT, typename T>
-__device__ void mix_column(const float* row_sh, int r, int own, const Writer<T>& writer) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int OUTER = ROW::OUTER;
-  const float sign = own == 0 ? 1 : -1;
-  float sums[COUNT] = {};
-#pragma unroll
-  for (int column = 0; column < BASE; column += FOUR) {
-    float x[FOUR];
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) {
-      const float* at = row_sh + (column + k) * OUTER * PART + r;
-      x[k] = at[0];
-      if (OUTER == 2) x[k] = fmaf(sign, at[PART], x[k]);
-      if (ROW::HALVES == 2) x[k] = fmaf(sign, at[BASE * PART], x[k]);
-    }
-    mix_four<BASE, FIRST, COUNT>(x[0], x[1], x[2], x[3], column, sums);
-  }
-#pragma unroll
-  for (int row = 0; row < COUNT; row++) {
-    writer.put(((own / OUTER * BASE + FIRST + row) * OUTER + own % OUTER) * PART + r, sums[row]);
-  }
-}
-
-// The parts of a row in shared memory, mixed and written.
-template <class ROW, typename T>
-__device__ void mix_parts(const float* row_sh, const Writer<T>& writer) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int WARPS = ROW::WARPS;
-  if constexpr (BASE == 1) {
-    for (int i = threadIdx.x; i < ROW::OWN * PART; i += ROW::THREADS) {
-      float x[WARPS];
-#pragma unroll
-      for (int k = 0; k < WARPS; k++) x[k] = row_sh[k * ROW::OWN * PART + i];
-#pragma unroll
-      for (int apart = 1; apart < WARPS; apart *= 2) {
-#pragma unroll
-        for (int k = 0; k < WARPS; k++) {
-          if ((k & apart) == 0) butterfly(x[k], x[k + apart]);
-        }
-      }
-#pragma unroll
-      for (int k = 0; k < WARPS; k++) writer.put(k * ROW::OWN * PART + i, x[k]);
-    }
-  } else {
-    static_assert(ROW::THREADS == 2 * PART && ROW::OUTER * ROW::HALVES <= 2, "two threads a column, or two columns");
-    const int r = threadIdx.x % PART;
-    const int second = threadIdx.x / PART;
-    if constexpr (ROW::OUTER * ROW::HALVES == 2) {
-      mix_column<ROW, 0, BASE>(row_sh, r, second, writer);
-    } else if (second == 0) {
-      mix_column<ROW, 0, BASE / 2>(row_sh, r, 0, writer);
-    } else {
-      mix_column<ROW, BASE / 2, BASE / 2>(row_sh, r, 0, writer);
-    }
-  }
-}
-
-// 1 / root of the mean square of a group, whose count sums of squares are in shared memory.
-inline __device__ float norm_scale(const float* squares_sh, int count, int width, float epsilon) {
-  float sum = 0;
-  for (int i = threadIdx.x % WARP; i < count; i += WARP) sum += squares_sh[i];
-  return 1 / sqrtf(warp_sum(sum) / width + epsilon);
-}
-
-template <class ROW, typename Z, typename T>
-__device__ void gate_rotate_row(float* row_sh, float* squares_sh, const float* y, const Values<Z>& z,
-                                const float* weight, int groups, float epsilon, const Results<T>& out, float factor) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int OWN = ROW::OWN;
-  constexpr int WARPS = ROW::WARPS;
-  const int lane = threadIdx.x % WARP;
-  Inputs<Z> inputs[OWN];
-  Gated own[OWN];
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
-    inputs[j] = {};
-    if (part < ROW::PARTS) inputs[j] = Inputs<Z>::template read<true>(y, z, part * PART + lane * FOUR, FOUR);
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
-    own[j] = {};
-    if (part < ROW::PARTS) own[j] = Gated::of<true>(inputs[j], z, part * PART + lane * FOUR, FOUR);
-  }
-  if (groups > 0) {
-    const int parts = ROW::PARTS / groups;
-    // A sum of squares a warp, where a warp's parts are of one group; or else a part.
-    const bool whole = BASE == 1 ? parts % OWN == 0 : groups == 1;
-    if (whole) {
-      float squares = 0;
-#pragma unroll
-      for (int j = 0; j < OWN; j++) own[j].add_squares(squares);
-      squares = warp_sum(squares);
-      if (lane == 0) squares_sh[threadIdx.x / WARP] = squares;
-    } else {
-#pragma unroll
-      for (int j = 0; j < OWN; j++) {
-        float squares = 0;
-        own[j].add_squares(squares);
-        squares = warp_sum(squares);
-        if (lane == 0 && ROW::part(j) < ROW::PARTS) squares_sh[ROW::part(j)] = squares;
-      }
-    }
-    constexpr int EARLY = OWN > 5 ? 0 : OWN;  // as many as there are registers for
-    Four<float> factors[OWN];
-#pragma unroll
-    for (int j = 0; j < EARLY; j++) {
-      const int part = ROW::part(j);
-      factors[j] = {};
-      if (part < ROW::PARTS) factors[j] = Four<float>::read<true>(weight + part * PART + lane * FOUR, FOUR);
-    }
-    __syncthreads();
-    const int sums = whole ? WARPS / groups : parts;
-    int group = -1;
-    float scale = 0;
-#pragma unroll
-    for (int j = 0; j < OWN; j++) {
-      const int part = ROW::part(j);
-      if (part < ROW::PARTS && part / parts != group) {
-        group = part / parts;
-        scale = norm_scale(squares_sh + group * sums, sums, parts * PART, epsilon);
-      }
-      if (j >= EARLY) factors[j] = Four<float>::read<true>(weight + part * PART + lane * FOUR, FOUR);
-#pragma unroll
-      for (int k = 0; k < FOUR; k++) own[j].at[k] = own[j].at[k] * scale * factors[j].raw(k);
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) mix_part(own[j].at);
-  if constexpr (BASE == 1) {
-#pragma unroll
-    for (int apart = 1; apart < OWN; apart *= 2) {
-#pragma unroll
-      for (int j = 0; j < OWN; j++) {
-        if ((j & apart) == 0) {
-#pragma unroll
-          for (int k = 0; k < FOUR; k++) butterfly(own[j].at[k], own[j + apart].at[k]);
-        }
-      }
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
-    const Four<float> four = {{own[j].at[0], own[j].at[1], own[j].at[2], own[j].at[3]}};
-    if (part < ROW::PARTS) four.template write<true>(row_sh + part * PART + lane * FOUR, FOUR);
-  }
-  __syncthreads();
-  mix_parts<ROW>(row_sh, Writer<T>(out, factor));
-}
+static_assert(THREADS == GATE_THREADS && WIDE_THREADS == WideRow::THREADS, "a block a row");
 
 // Rows of y are read before the first barrier, so that out may be y.
+template <class ROW, typename Z, typename T>
+__device__ void gate_rotate_block(float* row_sh, float* squares_sh, const float* y, const Values<Z>& z,
+                                  const float* weight, int groups, float epsilon, const Results<T>& out,
+                                  float factor) {
+  const size_t row = blockIdx.x;
+  gate_rotate_row<ROW>(row_sh, squares_sh, y, z, z.at + row * z.stride, weight, groups, epsilon, out,
+                       out.at + row * out.stride, factor);
+}
+
 template <typename Z, typename T>
 __device__ void gate_rotate(const float* y, const Values<Z>& z, const float* weight, int groups, float epsilon,
                             const Results<T>& out, int inner_dim, float factor) {
   __shared__ __align__(16) float row_sh[WIDEST];
   __shared__ float squares_sh[WIDEST / PART];
-  const auto run = [&](auto row) {
-    gate_rotate_row<decltype(row)>(row_sh, squares_sh, y, z, weight, groups, epsilon, out, factor);
-  };
-  switch (inner_dim) {
-    case 1536: run(Row<THREADS, 12, 1, 1>{}); break;
-    case 2048: run(Row<THREADS, 1, 16, 1>{}); break;
-    case 3072: run(Row<THREADS, 12, 2, 1>{}); break;
-    case 3584: run(Row<THREADS, 28, 1, 1>{}); break;
-    case 4096: run(Row<THREADS, 1, 32, 1>{}); break;
-    case 5120: run(Row<THREADS, 20, 1, 2>{}); break;
-    case 7168: run(Row<THREADS, 28, 2, 1>{}); break;
-    default: break;
-  }
+  with_row(inner_dim, [&](auto row) {
+    gate_rotate_block<decltype(row)>(row_sh, squares_sh, y, z, weight, groups, epsilon, out, factor);
+  });
 }
 
 template <typename Z, typename T>
@@ -278,8 +42,7 @@ __device__ void gate_rotate_wide(const float* y, const Values<Z>& z, const float
                                  const Results<T>& out, int, float factor) {
   __shared__ __align__(16) float row_sh[WIDE];
   __shared__ float squares_sh[WIDE / PART];
-  gate_rotate_row<Row<WIDE_THREADS, 1, WIDE / PART, 1>>(row_sh, squares_sh, y, z, weight, groups, epsilon, out,
-                                                        factor);
+  gate_rotate_block<WideRow>(row_sh, squares_sh, y, z, weight, groups, epsilon, out, factor);
 }
 
 // ---------------------------------------------------------------- entry points

@@ -25,28 +25,46 @@ struct ConvStep {
     return state + static_cast<size_t>(slots[row]) * state_stride + channel;
   }
 
-  // The code of a channel's last inputs, the oldest first.
-  __device__ signed char result(int channel, int a, int b, int c, int d) const {
-    const float4 taps = reinterpret_cast<const float4*>(weight)[channel];
-    const float unit = in_scale[channel * in_scale_step];
-    float sum = fmaf(taps.x, Values<signed char>::widen(a, unit), bias[channel]);
-    sum = fmaf(taps.y, Values<signed char>::widen(b, unit), sum);
-    sum = fmaf(taps.z, Values<signed char>::widen(c, unit), sum);
-    sum = fmaf(taps.w, Values<signed char>::widen(d, unit), sum);
-    return away(silu(sum) / out_scale[channel * out_scale_step]);
+  // What a channel's inputs meet.
+  struct Channel {
+    float4 taps;
+    float bias, unit, scale;
+  };
+
+  __device__ Channel of(int channel) const {
+    return {reinterpret_cast<const float4*>(weight)[channel], bias[channel], in_scale[channel * in_scale_step],
+            out_scale[channel * out_scale_step]};
   }
 
-  // Of a row's new input, which the state takes up.
-  __device__ signed char step(int row, int channel, signed char code) const {
+  // The code of a channel's last inputs, the oldest first.
+  static __device__ signed char result(const Channel& own, int a, int b, int c, int d) {
+    float sum = fmaf(own.taps.x, Values<signed char>::widen(a, own.unit), own.bias);
+    sum = fmaf(own.taps.y, Values<signed char>::widen(b, own.unit), sum);
+    sum = fmaf(own.taps.z, Values<signed char>::widen(c, own.unit), sum);
+    sum = fmaf(own.taps.w, Values<signed char>::widen(d, own.unit), sum);
+    return away(silu(sum) / own.scale);
+  }
+
+  // All that a step of a row and channel reads but its new input.
+  struct Before {
+    Channel channel;
+    signed char* at;
+    signed char a, b, c;
+  };
+
+  __device__ Before before(int row, int channel) const {
     signed char* at = history(row, channel);
     const bool known = positions[row] > 0;
-    const signed char a = known ? at[0] : 0;
-    const signed char b = known ? at[channels] : 0;
-    const signed char c = known ? at[2 * channels] : 0;
-    at[0] = b;
-    at[channels] = c;
-    at[2 * channels] = code;
-    return result(channel, a, b, c, code);
+    const signed char none = 0;
+    return {of(channel), at, known ? at[0] : none, known ? at[channels] : none, known ? at[2 * channels] : none};
+  }
+
+  // Of the new input, which the state takes up.
+  __device__ signed char step(const Before& before, signed char code) const {
+    before.at[0] = before.b;
+    before.at[channels] = before.c;
+    before.at[2 * channels] = code;
+    return result(before.channel, before.a, before.b, before.c, code);
   }
 
   // Of four channels, the first of them a multiple of 4.
@@ -63,10 +81,10 @@ struct ConvStep {
     *before[0] = old[1];
     *before[1] = old[2];
     *before[2] = codes;
-    return make_char4(result(channel, old[0].x, old[1].x, old[2].x, codes.x),
-                      result(channel + 1, old[0].y, old[1].y, old[2].y, codes.y),
-                      result(channel + 2, old[0].z, old[1].z, old[2].z, codes.z),
-                      result(channel + 3, old[0].w, old[1].w, old[2].w, codes.w));
+    return make_char4(result(of(channel), old[0].x, old[1].x, old[2].x, codes.x),
+                      result(of(channel + 1), old[0].y, old[1].y, old[2].y, codes.y),
+                      result(of(channel + 2), old[0].z, old[1].z, old[2].z, codes.z),
+                      result(of(channel + 3), old[0].w, old[1].w, old[2].w, codes.w));
   }
 };
 
@@ -80,7 +98,7 @@ struct ConvRows {
 
 inline __device__ void store(const ConvRows& out, int row, int column, float value) {
   signed char code = element(out.codes, column, value);
-  if (out.convolves(column)) code = out.conv.step(row, column - out.conv.first, code);
+  if (out.convolves(column)) code = out.conv.step(out.conv.before(row, column - out.conv.first), code);
   out.codes.at[static_cast<size_t>(row) * out.codes.stride + column] = code;
 }
 

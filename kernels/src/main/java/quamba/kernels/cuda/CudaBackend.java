@@ -2,6 +2,7 @@ package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.Batch;
@@ -10,6 +11,7 @@ import quamba.kernels.DType;
 import quamba.kernels.DeviceMemoryException;
 import quamba.kernels.Gate;
 import quamba.kernels.HostTensor;
+import quamba.kernels.Layer;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Product;
@@ -46,6 +48,8 @@ public final class CudaBackend implements Backend {
   private final CudaScan scan;
   private final CudaGate gate;
   private final CudaRotate rotate;
+  private final CudaLayers layers;
+  private Optional<CudaConstants> recording = Optional.empty(); // the constants of what is recorded
 
   private CudaBackend(CudaContext context) {
     this.context = context;
@@ -59,6 +63,7 @@ public final class CudaBackend implements Backend {
     scan = new CudaScan(launch, context.hasWarpgroups());
     gate = new CudaGate(launch);
     rotate = new CudaRotate(launch);
+    layers = new CudaLayers(context, launch, scan, arena);
   }
 
   /**
@@ -298,8 +303,29 @@ public final class CudaBackend implements Backend {
   }
 
   @Override
+  public void layers(List<Layer> all, Batch batch) {
+    List<Layer> rest = all;
+    while (!rest.isEmpty()) {
+      int together = recording.isEmpty() ? 0 : layers.count(rest, batch, recording.get());
+      if (together == 0) {
+        rest.get(0).run(this, batch);
+      } else {
+        layers.run(rest.subList(0, together), batch, recording.get());
+      }
+      rest = rest.subList(Math.max(1, together), rest.size());
+    }
+  }
+
+  @Override
   public Recording record(Runnable operations) {
-    return CudaGraph.capture(context, operations);
+    context.enter();
+    CudaConstants constants = new CudaConstants(context);
+    recording = Optional.of(constants);
+    try {
+      return CudaGraph.capture(context, constants, operations);
+    } finally {
+      recording = Optional.empty();
+    }
   }
 
   @Override

@@ -2,6 +2,7 @@ package quamba.kernels.cuda;
 
 import static jcuda.driver.JCudaDriver.cuGraphDestroy;
 import static jcuda.driver.JCudaDriver.cuGraphExecDestroy;
+import static jcuda.driver.JCudaDriver.cuGraphGetNodes;
 import static jcuda.driver.JCudaDriver.cuGraphInstantiate;
 import static jcuda.driver.JCudaDriver.cuGraphLaunch;
 import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
@@ -18,16 +19,35 @@ import quamba.kernels.Recording;
 final class CudaGraph implements Recording {
   private final CudaContext context;
   private final CUgraphExec graph = new CUgraphExec();
+  private final CudaConstants constants;
+  private final long[] launches = new long[1];
+  private boolean instantiated;
   private boolean closed;
 
-  private CudaGraph(CudaContext context) {
+  private CudaGraph(CudaContext context, CudaConstants constants) {
     this.context = context;
+    this.constants = constants;
   }
 
-  /** Captures what {@code operations} launches; none of it runs yet. */
-  static CudaGraph capture(CudaContext context, Runnable operations) {
+  /**
+   * Captures what {@code operations} launches; none of it runs yet.
+   *
+   * @param constants what the operations add to while they are captured; the graph's from now on
+   */
+  static CudaGraph capture(CudaContext context, CudaConstants constants, Runnable operations) {
+    CudaGraph recorded = new CudaGraph(context, constants);
+    try {
+      recorded.capture(operations);
+      constants.upload();
+      return recorded;
+    } catch (RuntimeException | Error e) {
+      recorded.close();
+      throw e;
+    }
+  }
+
+  private void capture(Runnable operations) {
     context.enter();
-    CudaGraph recorded = new CudaGraph(context);
     CUgraph captured = new CUgraph();
     CudaFaults.check(
         cuStreamBeginCapture(
@@ -42,10 +62,16 @@ final class CudaGraph implements Recording {
       throw e;
     }
     CudaFaults.check(cuStreamEndCapture(context.stream(), captured), "cuStreamEndCapture");
-    int result = cuGraphInstantiate(recorded.graph, captured, 0);
+    CudaFaults.check(cuGraphGetNodes(captured, null, launches), "cuGraphGetNodes");
+    int result = cuGraphInstantiate(graph, captured, 0);
     cuGraphDestroy(captured);
     CudaFaults.check(result, "cuGraphInstantiate");
-    return recorded;
+    instantiated = true;
+  }
+
+  /** How many launches were captured. */
+  long launches() {
+    return launches[0];
   }
 
   @Override
@@ -61,7 +87,10 @@ final class CudaGraph implements Recording {
   public void close() {
     if (!closed && context.enterToClose()) {
       cuStreamSynchronize(context.stream());
-      cuGraphExecDestroy(graph);
+      if (instantiated) {
+        cuGraphExecDestroy(graph);
+      }
+      constants.close();
     }
     closed = true;
   }

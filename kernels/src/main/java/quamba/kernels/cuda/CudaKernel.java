@@ -170,6 +170,12 @@ enum CudaKernel {
   GATE_ROTATE_WIDE_I8_I8("gate_rotate", 512, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
+  LAYERS_DECODE(
+      "layers",
+      640,
+      220_720,
+      "const void* layers, int count, const int* slots, const int* positions, float* hidden,"
+          + " float* residual, int model_dim, int inner_dim, int* barrier"),
   SAMPLE_F32(
       1024,
       "const int* slots, const int* starts, const int* positions, const float* options,"
@@ -192,6 +198,11 @@ enum CudaKernel {
 
     Parameter(String text) {
       this.text = text;
+    }
+
+    /** As it stands in CUDA. */
+    String text() {
+      return text;
     }
 
     private static Parameter of(String text) {

@@ -4,6 +4,7 @@ import quamba.kernels.Backend;
 import quamba.kernels.BackendContract;
 import quamba.kernels.CodesContract;
 import quamba.kernels.GateRotateContract;
+import quamba.kernels.LayersContract;
 import quamba.kernels.LinearsConvContract;
 import quamba.kernels.RoundingContract;
 import quamba.kernels.StateContract;
@@ -12,6 +13,7 @@ import quamba.kernels.StateContract;
 final class CpuBackendTest extends BackendContract
     implements CodesContract,
         GateRotateContract,
+        LayersContract,
         LinearsConvContract,
         RoundingContract,
         StateContract {
