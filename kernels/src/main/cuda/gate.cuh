@@ -21,11 +21,24 @@ struct Gated {
 
   template <bool ALIGNED, typename Z>
   static __device__ Gated of(const GateInputs<Z>& inputs, const Values<Z>& z, int column, int count) {
-    const Units<Z> units = Units<Z>::template read<ALIGNED>(z, column, count);
-    Gated gated;
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) gated.at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
+    Gated gated = open<ALIGNED>(inputs.z, z, column, count);
+    gated.multiply(inputs.y);
     return gated;
+  }
+
+  // Without y: what it will be multiplied by.
+  template <bool ALIGNED, typename Z>
+  static __device__ Gated open(const Four<Z>& z, const Values<Z>& values, int column, int count) {
+    const Units<Z> units = Units<Z>::template read<ALIGNED>(values, column, count);
+    Gated gate;
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) gate.at[k] = silu(units.value(z, k));
+    return gate;
+  }
+
+  __device__ void multiply(const Four<float>& y) {
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) at[k] = y.raw(k) * at[k];
   }
 
   __device__ void add_squares(float& squares) const {

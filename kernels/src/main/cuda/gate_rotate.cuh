@@ -31,8 +31,8 @@ struct Row {
   static constexpr int OWN = (PARTS + WARPS - 1) / WARPS;  // parts of a warp
 
   // A warp's parts: neighbours where S mixes them.
-  static __device__ int part(int j) {
-    const int warp = threadIdx.x / WARP;
+  static __device__ int part(int thread, int j) {
+    const int warp = thread / WARP;
     return BASE == 1 ? warp * OWN + j : j * WARPS + warp;
   }
 };
@@ -69,14 +69,14 @@ __device__ void mix_four(float a, float b, float c, float d, int column, float (
 }
 
 // Writes results to columns of a row: scaled by factor, or by how many codes it stands for.
-template <typename T>
+template <typename T, typename To>
 struct Writer {
   const Results<T>& out;
-  T* to;
+  To to;
   float factor;
   float codes;
 
-  __device__ Writer(const Results<T>& out, T* to, float factor) : out(out), to(to), factor(factor), codes(0) {
+  __device__ Writer(const Results<T>& out, To to, float factor) : out(out), to(to), factor(factor), codes(0) {
     if constexpr (sizeof(T) == 1) codes = factor / out.scale[0];
   }
   __device__ void put(int column, float value) const {
@@ -89,8 +89,8 @@ struct Writer {
 };
 
 // Rows FIRST to FIRST + COUNT - 1 of B on column r, and of S what own chooses.
-template <class ROW, int FIRST, int COUNT, typename T>
-__device__ void mix_column(const float* row_sh, int r, int own, const Writer<T>& writer) {
+template <class ROW, int FIRST, int COUNT, class W>
+__device__ void mix_column(const float* row_sh, int r, int own, const W& writer) {
   constexpr int BASE = ROW::BASE;
   constexpr int OUTER = ROW::OUTER;
   const float sign = own == 0 ? 1 : -1;
@@ -114,12 +114,12 @@ __device__ void mix_column(const float* row_sh, int r, int own, const Writer<T>&
 }
 
 // The parts of a row in shared memory, mixed and written.
-template <class ROW, typename T>
-__device__ void mix_parts(const float* row_sh, const Writer<T>& writer) {
+template <class ROW, class W>
+__device__ void mix_parts(int thread, const float* row_sh, const W& writer) {
   constexpr int BASE = ROW::BASE;
   constexpr int WARPS = ROW::WARPS;
   if constexpr (BASE == 1) {
-    for (int i = threadIdx.x; i < ROW::OWN * PART; i += ROW::THREADS) {
+    for (int i = thread; i < ROW::OWN * PART; i += ROW::THREADS) {
       float x[WARPS];
 #pragma unroll
       for (int k = 0; k < WARPS; k++) x[k] = row_sh[k * ROW::OWN * PART + i];
@@ -135,8 +135,8 @@ __device__ void mix_parts(const float* row_sh, const Writer<T>& writer) {
     }
   } else {
     static_assert(ROW::THREADS == 2 * PART && ROW::OUTER * ROW::HALVES <= 2, "two threads a column, or two columns");
-    const int r = threadIdx.x % PART;
-    const int second = threadIdx.x / PART;
+    const int r = thread % PART;
+    const int second = thread / PART;
     if constexpr (ROW::OUTER * ROW::HALVES == 2) {
       mix_column<ROW, 0, BASE>(row_sh, r, second, writer);
     } else if (second == 0) {
@@ -154,29 +154,37 @@ inline __device__ float norm_scale(const float* squares_sh, int count, int width
   return 1 / sqrtf(warp_sum(sum) / width + epsilon);
 }
 
-// A row of y, and of z with its scales, by the first ROW::THREADS threads of a block, to `to`.
-template <class ROW, typename Z, typename T>
-__device__ void gate_rotate_row(float* row_sh, float* squares_sh, const float* y, const Values<Z>& z, const Z* z_row,
-                                const float* weight, int groups, float epsilon, const Results<T>& out, T* to,
-                                float factor) {
+// What a thread has of a row: of its parts, four columns each.
+template <class ROW>
+struct Own {
+  // Factors of a norm that are read before its sums are known: as many as there are registers for.
+  static constexpr int EARLY = ROW::OWN > 5 ? 0 : ROW::OWN;
+  Gated gated[ROW::OWN];
+  Four<float> factors[ROW::OWN];
+
+  __device__ void read_factors(int thread, const float* weight) {
+#pragma unroll
+    for (int j = 0; j < EARLY; j++) {
+      const int part = ROW::part(thread, j);
+      factors[j] = {};
+      if (part < ROW::PARTS) factors[j] = factor(weight, part);
+    }
+  }
+  static __device__ Four<float> factor(const float* weight, int part) {
+    return Four<float>::read<true>(weight + part * PART + threadIdx.x % WARP * FOUR, FOUR);
+  }
+};
+
+// Norms what is gated, unless groups is 0, and rotates it, to `to`. By ROW::THREADS threads of a block, whole warps, that
+// count themselves; nobody else of the block may be at sync_first.
+template <class ROW, typename T, typename To>
+__device__ void rotate_row(int thread, float* row_sh, float* squares_sh, Own<ROW>& all, const float* weight, int groups,
+                           float epsilon, const Results<T>& out, To to, float factor) {
   constexpr int BASE = ROW::BASE;
   constexpr int OWN = ROW::OWN;
   constexpr int WARPS = ROW::WARPS;
-  const int lane = threadIdx.x % WARP;
-  GateInputs<Z> inputs[OWN];
-  Gated own[OWN];
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
-    inputs[j] = {};
-    if (part < ROW::PARTS) inputs[j] = GateInputs<Z>::template read<true>(y, z_row, part * PART + lane * FOUR, FOUR);
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
-    own[j] = {};
-    if (part < ROW::PARTS) own[j] = Gated::of<true>(inputs[j], z, part * PART + lane * FOUR, FOUR);
-  }
+  const int lane = thread % WARP;
+  Gated(&own)[OWN] = all.gated;
   if (groups > 0) {
     const int parts = ROW::PARTS / groups;
     // A sum of squares a warp, where a warp's parts are of one group; or else a part.
@@ -186,23 +194,15 @@ __device__ void gate_rotate_row(float* row_sh, float* squares_sh, const float* y
 #pragma unroll
       for (int j = 0; j < OWN; j++) own[j].add_squares(squares);
       squares = warp_sum(squares);
-      if (lane == 0) squares_sh[threadIdx.x / WARP] = squares;
+      if (lane == 0) squares_sh[thread / WARP] = squares;
     } else {
 #pragma unroll
       for (int j = 0; j < OWN; j++) {
         float squares = 0;
         own[j].add_squares(squares);
         squares = warp_sum(squares);
-        if (lane == 0 && ROW::part(j) < ROW::PARTS) squares_sh[ROW::part(j)] = squares;
+        if (lane == 0 && ROW::part(thread, j) < ROW::PARTS) squares_sh[ROW::part(thread, j)] = squares;
       }
-    }
-    constexpr int EARLY = OWN > 5 ? 0 : OWN;  // as many as there are registers for
-    Four<float> factors[OWN];
-#pragma unroll
-    for (int j = 0; j < EARLY; j++) {
-      const int part = ROW::part(j);
-      factors[j] = {};
-      if (part < ROW::PARTS) factors[j] = Four<float>::read<true>(weight + part * PART + lane * FOUR, FOUR);
     }
     sync_first<ROW::THREADS>();
     const int sums = whole ? WARPS / groups : parts;
@@ -210,14 +210,14 @@ __device__ void gate_rotate_row(float* row_sh, float* squares_sh, const float* y
     float scale = 0;
 #pragma unroll
     for (int j = 0; j < OWN; j++) {
-      const int part = ROW::part(j);
+      const int part = ROW::part(thread, j);
       if (part < ROW::PARTS && part / parts != group) {
         group = part / parts;
         scale = norm_scale(squares_sh + group * sums, sums, parts * PART, epsilon);
       }
-      if (j >= EARLY) factors[j] = Four<float>::read<true>(weight + part * PART + lane * FOUR, FOUR);
+      if (j >= Own<ROW>::EARLY) all.factors[j] = Own<ROW>::factor(weight, part);
 #pragma unroll
-      for (int k = 0; k < FOUR; k++) own[j].at[k] = own[j].at[k] * scale * factors[j].raw(k);
+      for (int k = 0; k < FOUR; k++) own[j].at[k] = own[j].at[k] * scale * all.factors[j].raw(k);
     }
   }
 #pragma unroll
@@ -236,27 +236,19 @@ __device__ void gate_rotate_row(float* row_sh, float* squares_sh, const float* y
   }
 #pragma unroll
   for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(j);
+    const int part = ROW::part(thread, j);
     const Four<float> four = {{own[j].at[0], own[j].at[1], own[j].at[2], own[j].at[3]}};
     if (part < ROW::PARTS) four.template write<true>(row_sh + part * PART + lane * FOUR, FOUR);
   }
   sync_first<ROW::THREADS>();
-  mix_parts<ROW>(row_sh, Writer<T>(out, to, factor));
+  mix_parts<ROW>(thread, row_sh, Writer<T, To>(out, to, factor));
 }
 
-// Calls run with the Row of up to GATE_THREADS threads of this many columns.
-template <typename Run>
-__device__ void with_row(int inner_dim, const Run& run) {
-  switch (inner_dim) {
-    case 1536: run(Row<GATE_THREADS, 12, 1, 1>{}); break;
-    case 2048: run(Row<GATE_THREADS, 1, 16, 1>{}); break;
-    case 3072: run(Row<GATE_THREADS, 12, 2, 1>{}); break;
-    case 3584: run(Row<GATE_THREADS, 28, 1, 1>{}); break;
-    case 4096: run(Row<GATE_THREADS, 1, 32, 1>{}); break;
-    case 5120: run(Row<GATE_THREADS, 20, 1, 2>{}); break;
-    case 7168: run(Row<GATE_THREADS, 28, 2, 1>{}); break;
-    default: break;
-  }
-}
-
-using WideRow = Row<GATE_WIDE_THREADS, 1, WIDE / PART, 1>;
+using Row1536 = Row<GATE_THREADS, 12, 1, 1>;
+using Row2048 = Row<GATE_THREADS, 1, 16, 1>;
+using Row3072 = Row<GATE_THREADS, 12, 2, 1>;
+using Row3584 = Row<GATE_THREADS, 28, 1, 1>;
+using Row4096 = Row<GATE_THREADS, 1, 32, 1>;
+using Row5120 = Row<GATE_THREADS, 20, 1, 2>;
+using Row7168 = Row<GATE_THREADS, 28, 2, 1>;
+using Row8192 = Row<GATE_WIDE_THREADS, 1, WIDE / PART, 1>;

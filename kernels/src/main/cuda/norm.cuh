@@ -29,8 +29,8 @@ __device__ Sum add(const Four<float>& x, const Four<float>& residual, float* to,
   return sum;
 }
 
-template <bool ALIGNED, typename T>
-__device__ void put(Sum sum, float scale, const Four<float>& weight, const Results<T>& out, T* to, int column,
+template <bool ALIGNED, typename T, typename To>
+__device__ void put(Sum sum, float scale, const Four<float>& weight, const Results<T>& out, To to, int column,
                     int count) {
 #pragma unroll
   for (int k = 0; k < FOUR; k++) sum.at[k] = sum.at[k] * scale * weight.raw(k);
@@ -40,8 +40,8 @@ __device__ void put(Sum sum, float scale, const Four<float>& weight, const Resul
 }
 
 // A row, by the first NORM_THREADS threads of a block, to `to`. Unless it KEEPS the sum, up to MOST_HELD columns.
-template <bool ALIGNED, bool KEEPS, typename T>
-__device__ void norm_row(const float* x, float* residual, const float* weight, const Results<T>& out, T* to,
+template <bool ALIGNED, bool KEEPS, typename T, typename To>
+__device__ void norm_row(const float* x, float* residual, const float* weight, const Results<T>& out, To to,
                          int model_dim, float epsilon) {
   const int fours = fours_of(model_dim);
   Four<float> own[HELD];
@@ -85,13 +85,13 @@ __device__ void norm_row(const float* x, float* residual, const float* weight, c
   for (int j = 0; j < HELD; j++) {
     const int four = j * NORM_THREADS + threadIdx.x;
     const int column = four * FOUR;
-    if (four < fours) put<ALIGNED, T>(sums[j], scale, factor[j], out, to, column, model_dim - column);
+    if (four < fours) put<ALIGNED>(sums[j], scale, factor[j], out, to, column, model_dim - column);
   }
   for (int four = HELD * NORM_THREADS + threadIdx.x; four < fours; four += NORM_THREADS) {
     const int column = four * FOUR;
     const int count = model_dim - column;
     const Four<float> sum = Four<float>::read<ALIGNED>(residual + column, count);
-    put<ALIGNED, T>({{sum.raw(0), sum.raw(1), sum.raw(2), sum.raw(3)}}, scale,
+    put<ALIGNED>({{sum.raw(0), sum.raw(1), sum.raw(2), sum.raw(3)}}, scale,
                     Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
   }
 }

@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.util.List;
+import java.util.Map;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
 import quamba.kernels.Gate;
@@ -27,6 +28,16 @@ final class CudaLayers {
   static final int HALF = 2;
 
   private static final int TILE = CudaTilePacking.TILE;
+
+  /** By the columns of the gate. */
+  private static final Map<Integer, CudaKernel> KERNELS =
+      Map.of(
+          1536, CudaKernel.LAYERS_DECODE_1536,
+          2048, CudaKernel.LAYERS_DECODE_2048,
+          3072, CudaKernel.LAYERS_DECODE_3072,
+          4096, CudaKernel.LAYERS_DECODE_4096,
+          5120, CudaKernel.LAYERS_DECODE_5120,
+          8192, CudaKernel.LAYERS_DECODE_8192);
 
   private final CudaLaunch launch;
   private final CudaContext context;
@@ -67,7 +78,7 @@ final class CudaLayers {
     layers.forEach(layer -> fields(layer, batch).write(constants.bytes()));
     Layer.In in = layers.get(0).in();
     launch
-        .of(CudaKernel.LAYERS_DECODE)
+        .of(KERNELS.get(layers.get(0).mix().y().shape().dim(1)))
         .dense(all)
         .number(layers.size())
         .dense(batch.slots())
@@ -75,7 +86,6 @@ final class CudaLayers {
         .dense(in.hidden())
         .dense(in.residual())
         .number(in.hidden().shape().dim(1))
-        .number(layers.get(0).mix().y().shape().dim(1))
         .dense(barrier)
         .overAll(context.multiprocessors());
   }
@@ -85,7 +95,9 @@ final class CudaLayers {
     Layer.Mix mix = layer.mix();
     Layer.Out out = layer.out();
     int modelDim = in.hidden().shape().dim(1);
-    return in.normed().dtype() == DType.I8
+    return KERNELS.containsKey(mix.y().shape().dim(1))
+        && mix.scan().dims().heads() <= context.multiprocessors()
+        && in.normed().dtype() == DType.I8
         && modelDim <= MOST_MODEL_DIM
         && areInFours(in.hidden(), in.residual(), mix.y(), out.z())
         && address(in.norm().weight()) % ((long) CudaTensor.FOUR * Float.BYTES) == 0
