@@ -7,9 +7,10 @@
 //   aligned  whether x, b, c and out are as scan_decode.cu asks; 0 for any other places and strides
 //
 // Entry points, at the end, input i8 or f32: scan_chunk_input_row_f32, scan_chunk_input_i8_f32,
-// scan_chunk_input_f16_f32; grid (heads, rows): a block walks over the tokens of one head. Each is to be followed by
-// the scan_keep_state_input of its state and input, grid (groups, rows): it leaves b in the ring, which no block of
-// scan_chunk may do while others read it.
+// scan_chunk_input_f16_f32; grid (heads, rows): a block walks over the tokens of one head, scan_chunk_i8_row_f32 as
+// scan_codes.cuh says, the others as walk() does. Each is to be followed by the scan_keep_state_input of its state and
+// input, grid (groups, rows): it leaves b in the ring, which no block of scan_chunk may do while others read it.
+#include "scan_codes.cuh"
 #include "scan_ring.cuh"
 #include "scan_round.cuh"
 
@@ -18,6 +19,7 @@
 constexpr int THREADS = 128;
 constexpr int BLOCK_WARPS = THREADS / WARP;
 static_assert(BLOCK_WARPS == TILES, "a warp has a tile of rows");
+static_assert(THREADS == CODES_THREADS, "all entry points have the same blocks");
 
 template <class Element>
 struct Chunk {
@@ -179,13 +181,26 @@ template <class State, class Element>
 __device__ void chunk(const int* slots, const int* starts, const int* positions, const Heads& heads,
                       const Inputs<Element>& in, signed char* state, int state_stride, const float* state_scale,
                       float* out, int out_stride, int aligned) {
-  __shared__ Chunk<Element> sh;
-  if (aligned) {
-    walk<State, Element, true>(sh, slots, starts, positions, heads, in, state, state_stride, state_scale, out,
-                               out_stride);
+  if constexpr (State::ROW_SCALES && sizeof(Element) == 1) {
+    __shared__ CodesChunk sh;
+    const size_t places = reinterpret_cast<size_t>(in.x) | in.x_stride | reinterpret_cast<size_t>(in.b) | in.b_stride |
+                          reinterpret_cast<size_t>(in.c) | in.c_stride;
+    if (!aligned) {
+      walk_codes<1>(sh, slots, starts, positions, heads, in, state, state_stride, out, out_stride);
+    } else if (places % 16 != 0) {
+      walk_codes<8>(sh, slots, starts, positions, heads, in, state, state_stride, out, out_stride);
+    } else {
+      walk_codes<16>(sh, slots, starts, positions, heads, in, state, state_stride, out, out_stride);
+    }
   } else {
-    walk<State, Element, false>(sh, slots, starts, positions, heads, in, state, state_stride, state_scale, out,
-                                out_stride);
+    __shared__ Chunk<Element> sh;
+    if (aligned) {
+      walk<State, Element, true>(sh, slots, starts, positions, heads, in, state, state_stride, state_scale, out,
+                                 out_stride);
+    } else {
+      walk<State, Element, false>(sh, slots, starts, positions, heads, in, state, state_stride, state_scale, out,
+                                  out_stride);
+    }
   }
 }
 
@@ -205,7 +220,7 @@ __device__ void keep(const int* slots, const int* starts, const int* positions, 
 
 // ---------------------------------------------------------------- entry points
 
-extern "C" __global__ void __launch_bounds__(THREADS, CODES_BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, WALK_BLOCKS)
 scan_chunk_i8_row_f32(const int* slots, const int* starts, const int* positions, const float* a, const float* dt_bias,
                       const float* skip, const signed char* x, int x_stride, const float* x_scale, int x_scale_step,
                       const void* dt, int dt_stride, const float* dt_scale, int dt_scale_step, const signed char* b,

@@ -40,6 +40,7 @@ constexpr int FEWER_BLOCKS = 1;
 constexpr int FEWER_BLOCKS = 0;
 #endif
 constexpr int CODES_BLOCKS = 4 - FEWER_BLOCKS;   // row-scaled state, codes
+constexpr int WALK_BLOCKS = 5 - FEWER_BLOCKS;    // the same, many tokens
 constexpr int STATIC_BLOCKS = 2 - FEWER_BLOCKS;  // static scales, codes
 constexpr int MOST_BLOCKS = 3 - FEWER_BLOCKS;
 
@@ -205,13 +206,19 @@ struct Heads {
   float dt_max;
 
   template <class Element>
-  __device__ float step(const Inputs<Element>& in, int token, int head) const {
+  __device__ float raw(const Inputs<Element>& in, int token, int head) const {
     const size_t at = static_cast<size_t>(token) * in.dt_stride + head;
     // Never fused with the sum: a code's value is the same number as in f32.
-    const float raw = in.dt_scale == nullptr ? static_cast<const float*>(in.dt)[at]
-                                             : __fmul_rn(static_cast<const signed char*>(in.dt)[at],
-                                                         in.dt_scale[head * in.dt_scale_step]);
+    return in.dt_scale == nullptr ? static_cast<const float*>(in.dt)[at]
+                                  : __fmul_rn(static_cast<const signed char*>(in.dt)[at],
+                                              in.dt_scale[head * in.dt_scale_step]);
+  }
+  __device__ float step(float raw, int head) const {
     return fminf(fmaxf(softplus(__fadd_rn(raw, dt_bias[head])), dt_min), dt_max);
+  }
+  template <class Element>
+  __device__ float step(const Inputs<Element>& in, int token, int head) const {
+    return step(raw(in, token, head), head);
   }
 };
 

@@ -36,10 +36,9 @@ using IntervalX = float[INTERVAL][HEAD_DIM + 4];
 inline __device__ void split(float first, float second, unsigned (&part)[SPLIT]) {
 #pragma unroll
   for (int i = 0; i < SPLIT; i++) {
-    const __nv_bfloat162 both = __floats2bfloat162_rn(first, second);
-    part[i] = *reinterpret_cast<const unsigned*>(&both);
-    first -= __low2float(both);
-    second -= __high2float(both);
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(part[i]) : "f"(second), "f"(first));
+    first -= __uint_as_float(part[i] << 16);
+    second -= __uint_as_float(part[i] & 0xffff0000u);
   }
 }
 
@@ -182,10 +181,11 @@ inline __device__ uint4 narrow(HalfState, const float*, const Sums& sums, int ha
   return {word[0], word[1], word[2], word[3]};
 }
 
+constexpr float MOST = 127;
+constexpr float SMALLEST_NORMAL = 0x1p-126f;
+
 // The scale of a row of codes, the same in its four lanes; 0 where it would not be a normal number.
 inline __device__ float scale_for(const Sums& sums, int half) {
-  constexpr float MOST = 127;
-  constexpr float SMALLEST_NORMAL = 0x1p-126f;
   float most = 0;
 #pragma unroll
   for (int t = 0; t < PRODUCTS; t++) most = fmaxf(most, fmaxf(fabsf(sums[t][half * 2]), fabsf(sums[t][half * 2 + 1])));
