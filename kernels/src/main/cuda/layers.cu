@@ -26,8 +26,8 @@ static_assert(THREADS == WORKERS + WARPGROUP, "and a warpgroup of which one warp
 
 #ifdef WARPGROUPS
 
-constexpr int WORKER_REGISTERS = 112;
-constexpr int COPIER_REGISTERS = 24;  // together no more than a launch gives 640 threads, 96 each
+constexpr int WORKER_REGISTERS = 104;
+constexpr int COPIER_REGISTERS = 56;  // together no more than a launch gives 640 threads, 96 each
 
 inline __device__ void sync_workers() { asm volatile("bar.sync 2, %0;" ::"n"(WORKERS) : "memory"); }
 

@@ -34,6 +34,12 @@ import quamba.kernels.Tensor;
  * as they were rounded, with the inputs since.
  */
 public final class CudaBackend implements Backend {
+  /**
+   * The system property that lets a row alone decode with all its layers in one launch. It is off
+   * unless set to true: the kernel's present form has yet to pass the contract tests on a device.
+   */
+  public static final String JOIN_LAYERS = "quamba.cuda.joinLayers";
+
   /** Large enough that copies run at the bus's speed. */
   private static final int STAGING_BYTES = 16 << 20;
 
@@ -49,10 +55,12 @@ public final class CudaBackend implements Backend {
   private final CudaGate gate;
   private final CudaRotate rotate;
   private final CudaLayers layers;
+  private final boolean joinsLayers;
   private Optional<CudaConstants> recording = Optional.empty(); // the constants of what is recorded
 
-  private CudaBackend(CudaContext context) {
+  private CudaBackend(CudaContext context, boolean joinsLayers) {
     this.context = context;
+    this.joinsLayers = joinsLayers;
     modules = new CudaModules(context.hasWarpgroups());
     launch = new CudaLaunch(context, modules);
     arena = new CudaArena(context);
@@ -74,9 +82,18 @@ public final class CudaBackend implements Backend {
    * @throws DeviceMemoryException if the device has too little memory left
    */
   public static CudaBackend open(int deviceOrdinal) {
+    return open(deviceOrdinal, Boolean.getBoolean(JOIN_LAYERS));
+  }
+
+  /**
+   * As {@link #open(int)}.
+   *
+   * @param joinsLayers whether {@link #JOIN_LAYERS} is on
+   */
+  static CudaBackend open(int deviceOrdinal, boolean joinsLayers) {
     CudaContext context = CudaContext.open(deviceOrdinal);
     try {
-      return new CudaBackend(context);
+      return new CudaBackend(context, joinsLayers);
     } catch (RuntimeException | Error e) {
       context.close(); // frees whatever the backend had already taken
       throw e;
@@ -306,7 +323,8 @@ public final class CudaBackend implements Backend {
   public void layers(List<Layer> all, Batch batch) {
     List<Layer> rest = all;
     while (!rest.isEmpty()) {
-      int together = recording.isEmpty() ? 0 : layers.count(rest, batch, recording.get());
+      int together =
+          joinsLayers && recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
       if (together == 0) {
         rest.get(0).run(this, batch);
       } else {

@@ -41,11 +41,6 @@ final class CudaState extends CudaOpaque {
     return new CudaState(format, shape, slots);
   }
 
-  /** Whether it is replayed, not rounded in place. */
-  boolean isReplayed() {
-    return elements.dtype() == DType.I8;
-  }
-
   /** What lies in memory: f32, or bytes if it is replayed. */
   CudaTensor elements() {
     return elements;

@@ -9,7 +9,7 @@ final class CudaShared implements AutoCloseable {
 
   CudaBackend backend() {
     if (opened.isEmpty()) {
-      opened.add(CudaBackend.open(0));
+      opened.add(CudaBackend.open(0, true));
     }
     return opened.get(0);
   }
