@@ -5,6 +5,7 @@ import java.util.regex.Pattern;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.CheckedBackend;
+import quamba.kernels.KnownAnswers;
 import quamba.kernels.cpu.CpuBackend;
 import quamba.kernels.cuda.CudaBackend;
 
@@ -18,7 +19,7 @@ public final class Backends {
   private Backends() {}
 
   /**
-   * A backend whose calls are checked.
+   * A backend whose calls are checked, and on a GPU one that has given {@link KnownAnswers}.
    *
    * @param device {@code cpu}, {@code cuda:N} for the device that Spark calls N, or {@code cuda}
    *     for the first
@@ -36,9 +37,20 @@ public final class Backends {
     }
     int ordinal = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
     try {
-      return new CheckedBackend(CudaBackend.open(ordinal));
+      return known(new CheckedBackend(CudaBackend.open(ordinal)));
     } catch (BackendUnavailableException e) {
       throw new BackendUnavailableException(device + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** The same, if it computes what it should. */
+  private static Backend known(Backend backend) {
+    try {
+      KnownAnswers.check(backend);
+      return backend;
+    } catch (RuntimeException | Error e) {
+      backend.close();
+      throw e;
     }
   }
 

@@ -22,6 +22,7 @@ import quamba.kernels.DType;
 import quamba.kernels.DeviceFaultException;
 import quamba.kernels.DeviceMemoryException;
 import quamba.kernels.HostTensor;
+import quamba.kernels.KnownAnswers;
 import quamba.kernels.Oracle;
 import quamba.kernels.Probe;
 import quamba.kernels.Scan;
@@ -163,6 +164,11 @@ final class CudaDeviceTest {
         probe.floats(weights.skip(), heads),
         dims,
         Scan.Limit.NONE);
+  }
+
+  @Test
+  void theDeviceKnowsTheAnswers() {
+    KnownAnswers.check(probe.backend());
   }
 
   @Test
