@@ -42,6 +42,29 @@ inline __device__ int code_of(float value, float scale, float inverse) {
   return max(-128, min(127, __float2int_rn(quotient)));
 }
 
+// value / scale as a code, not yet held, by the inverse alone; `sure` stays true if code_of would hold the same. Only
+// if |value * inverse| is below 2^22: so near ROUNDER the bits of a float count in ones.
+inline __device__ int near_code(float value, float inverse, bool& sure) {
+  constexpr float ROUNDER = 3 << 22;
+  const float nearest = fmaf(value, inverse, ROUNDER);
+  const float off = fmaf(value, inverse, ROUNDER - nearest);
+  sure = sure & (fabsf(off) < 0.49995f);
+  return __float_as_int(nearest) - __float_as_int(ROUNDER);
+}
+
+// Four codes, held, the first one lowest.
+inline __device__ unsigned held_codes(const int (&codes)[4]) {
+  unsigned four;
+  asm("{\n"
+      ".reg .b32 two;\n"
+      "cvt.pack.sat.s8.s32.b32 two, %4, %3, 0;\n"
+      "cvt.pack.sat.s8.s32.b32 %0, %2, %1, two;\n"
+      "}\n"
+      : "=r"(four)
+      : "r"(codes[0]), "r"(codes[1]), "r"(codes[2]), "r"(codes[3]));
+  return four;
+}
+
 inline __device__ float element(const FloatRows&, int, float value) { return value; }
 
 inline __device__ signed char element(const CodeRows& out, int column, float value) {

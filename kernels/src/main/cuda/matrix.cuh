@@ -81,6 +81,11 @@ inline __device__ void arrive_expecting(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
+// Arrives once this thread's copies so far are done. Who waits for that publishes the tile.
+inline __device__ void arrive_copied(uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 // Waits for the end of the phase of this parity.
 inline __device__ void await(uint32_t barrier, int parity) {
   asm volatile(
@@ -101,8 +106,27 @@ inline __device__ void copy_bulk(uint32_t to_sh, const void* from_gl, int bytes,
                : "memory");
 }
 
-// A barrier of one warpgroup; `name` is 1 to 15, 0 is that of __syncthreads.
-inline __device__ void sync_warpgroup(int name) { asm volatile("bar.sync %0, 128;" ::"r"(name) : "memory"); }
+// A barrier of one warpgroup, or of some; `name` is 1 to 15, 0 is that of __syncthreads.
+template <int GROUPS = 1>
+__device__ void sync_warpgroup(int name) {
+  asm volatile("bar.sync %0, %1;" ::"r"(name), "n"(GROUPS * WARPGROUP) : "memory");
+}
+
+// The same, and whether `value` is true in all threads.
+inline __device__ bool all_of_warpgroup(int name, bool value) {
+  int all;
+  asm volatile(
+      "{\n"
+      ".reg .pred mine, all;\n"
+      "setp.ne.s32 mine, %2, 0;\n"
+      "bar.red.and.pred all, %1, 128, mine;\n"
+      "selp.s32 %0, 1, 0, all;\n"
+      "}\n"
+      : "=r"(all)
+      : "r"(name), "r"(static_cast<int>(value))
+      : "memory");
+  return all != 0;
+}
 
 // What this thread wrote to shared memory before, or copied and awaited, may be read by wgmma after a barrier.
 inline __device__ void publish_tile() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
@@ -125,9 +149,19 @@ inline __device__ int rank_in_cluster() {
   return static_cast<int>(rank);
 }
 
-// A barrier of all threads of a cluster, which orders accesses of its shared memories.
+// A barrier of all threads of a cluster, which orders accesses of its shared memories; its halves come in turns.
+inline __device__ void arrive_in_cluster() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+
+inline __device__ void await_cluster() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
+
 inline __device__ void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+  arrive_in_cluster();
+  await_cluster();
+}
+
+inline __device__ void store_piece(uint32_t to_sh, const int4& four) {
+  asm volatile("st.shared.v4.s32 [%0], {%1,%2,%3,%4};" ::"r"(to_sh), "r"(four.x), "r"(four.y), "r"(four.z), "r"(four.w)
+               : "memory");
 }
 
 // 16 bytes of the block of this rank, from where this block has `at_sh`.
@@ -183,7 +217,10 @@ struct Product;
 #define NAMES_8 "%0,%1,%2,%3,%4,%5,%6,%7"
 #define NAMES_16 TEN() "%10,%11,%12,%13,%14,%15"
 #define NAMES_32 TEN() TEN(1) TEN(2) "%30,%31"
+#define NAMES_48 TEN() TEN(1) TEN(2) TEN(3) "%40,%41,%42,%43,%44,%45,%46,%47"
 #define NAMES_64 TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) "%60,%61,%62,%63"
+#define NAMES_80 \
+  TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) "%70,%71,%72,%73,%74,%75,%76,%77,%78,%79"
 #define NAMES_96 \
   TEN() TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) "%90,%91,%92,%93,%94,%95"
 #define NAMES_128 \
@@ -195,7 +232,9 @@ struct Product;
       "+r"(sums[i + 6]), "+r"(sums[i + 7])
 #define EACH_16(i) EACH_8(i), EACH_8(i + 8)
 #define EACH_32(i) EACH_16(i), EACH_16(i + 16)
+#define EACH_48(i) EACH_32(i), EACH_16(i + 32)
 #define EACH_64(i) EACH_32(i), EACH_32(i + 32)
+#define EACH_80(i) EACH_64(i), EACH_16(i + 64)
 #define EACH_96(i) EACH_64(i), EACH_32(i + 64)
 #define EACH_128(i) EACH_64(i), EACH_64(i + 64)
 
@@ -223,7 +262,9 @@ struct Product;
 PRODUCT(16, NAMES_8, EACH_8, "%8", "%9", "%10", "%11", "%12", "%13")
 PRODUCT(32, NAMES_16, EACH_16, "%16", "%17", "%18", "%19", "%20", "%21")
 PRODUCT(64, NAMES_32, EACH_32, "%32", "%33", "%34", "%35", "%36", "%37")
+PRODUCT(96, NAMES_48, EACH_48, "%48", "%49", "%50", "%51", "%52", "%53")
 PRODUCT(128, NAMES_64, EACH_64, "%64", "%65", "%66", "%67", "%68", "%69")
+PRODUCT(160, NAMES_80, EACH_80, "%80", "%81", "%82", "%83", "%84", "%85")
 PRODUCT(192, NAMES_96, EACH_96, "%96", "%97", "%98", "%99", "%100", "%101")
 PRODUCT(256, NAMES_128, EACH_128, "%128", "%129", "%130", "%131", "%132", "%133")
 

@@ -63,14 +63,18 @@ enum CudaKernel {
   LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
   LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
   LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
-  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
-  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 205_824, linearWide(DType.F32)),
-  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
-  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 197_632, linearWide(DType.F32)),
-  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
-  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 205_824, linearWide(DType.I8)),
-  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
-  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 197_632, linearWide(DType.I8)),
+  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 222_208, linearWide(DType.F32)),
+  LINEAR_WIDE160_I8_I8_F32("linear_codes_wide", 384, 201_728, linearWide(DType.F32)),
+  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE96_I8_I8_F32("linear_codes_wide", 384, 218_112, linearWide(DType.F32)),
+  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 222_208, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE160_I8_I8_I8("linear_codes_wide", 384, 201_728, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE96_I8_I8_I8("linear_codes_wide", 384, 218_112, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
   CONV_F32_F32_F32(
       128, conv(DType.F32, "const int* starts, const int* positions", ", int conv_width")),
   CONV_I8_I8_I8(128, conv(DType.I8, "const int* starts, const int* positions", ", int conv_width")),
@@ -345,7 +349,7 @@ enum CudaKernel {
   }
 
   private static String linearWide(DType out) {
-    return linearPacked(out, "");
+    return linearPacked(out, "int splits, ");
   }
 
   /** What is read with {@code Tail} in {@code linear_tail.cuh}. */

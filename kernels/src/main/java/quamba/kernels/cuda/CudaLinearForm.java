@@ -1,5 +1,6 @@
 package quamba.kernels.cuda;
 
+import java.util.List;
 import java.util.Optional;
 import quamba.kernels.DType;
 
@@ -18,7 +19,9 @@ enum CudaLinearForm {
   NARROW256(
       CudaKernel.LINEAR_NARROW256_I4_I8_F32, CudaKernel.LINEAR_NARROW256_I4_I8_I8, 256, 128, 1),
   WIDE64(CudaKernel.LINEAR_WIDE64_I8_I8_F32, CudaKernel.LINEAR_WIDE64_I8_I8_I8, 64),
+  WIDE96(CudaKernel.LINEAR_WIDE96_I8_I8_F32, CudaKernel.LINEAR_WIDE96_I8_I8_I8, 96),
   WIDE128(CudaKernel.LINEAR_WIDE128_I8_I8_F32, CudaKernel.LINEAR_WIDE128_I8_I8_I8, 128),
+  WIDE160(CudaKernel.LINEAR_WIDE160_I8_I8_F32, CudaKernel.LINEAR_WIDE160_I8_I8_I8, 160),
   WIDE192(CudaKernel.LINEAR_WIDE192_I8_I8_F32, CudaKernel.LINEAR_WIDE192_I8_I8_I8, 192),
   WIDE256(CudaKernel.LINEAR_WIDE256_I8_I8_F32, CudaKernel.LINEAR_WIDE256_I8_I8_I8, 256);
 
@@ -31,8 +34,13 @@ enum CudaLinearForm {
   /** The most blocks that share a panel's inputs, and what their number along x must divide by. */
   static final int CLUSTER = 8;
 
-  /** What a tile costs beside its outputs, counted in outputs. */
-  private static final int TILE_COST = 64;
+  /**
+   * Outputs of the tail that a block of a wide form works on, if those of the form are not fewer.
+   */
+  static final int TAIL_COLUMNS = 128;
+
+  /** Blocks of a wide form that share the inputs of a tile, if any do. */
+  static final int PAIR = 2;
 
   /**
    * Extents of a product.
@@ -87,22 +95,31 @@ enum CudaLinearForm {
     return n <= NARROW32.rows ? NARROW32 : NARROW64;
   }
 
-  /** What multiplies 8-bit codes: of the tiles that need the fewest turns, the cheapest. */
+  /** What multiplies 8-bit codes: whose turns are the cheapest together. */
   static CudaLinearForm ofEightBit(Size size, int multiprocessors) {
     CudaLinearForm best = WIDE256;
-    best = cheaper(best, WIDE192, size, multiprocessors);
-    best = cheaper(best, WIDE128, size, multiprocessors);
-    return cheaper(best, WIDE64, size, multiprocessors);
-  }
-
-  private static CudaLinearForm cheaper(
-      CudaLinearForm first, CudaLinearForm second, Size size, int multiprocessors) {
-    return second.cost(size, multiprocessors) < first.cost(size, multiprocessors) ? second : first;
+    for (CudaLinearForm form : List.of(WIDE192, WIDE160, WIDE128, WIDE96, WIDE64)) {
+      if (form.cost(size, multiprocessors) < best.cost(size, multiprocessors)) {
+        best = form;
+      }
+    }
+    return best;
   }
 
   private long cost(Size size, int multiprocessors) {
-    long turns = (tiles(size) + multiprocessors - 1) / multiprocessors;
-    return turns * (outputs + TILE_COST);
+    return cost(size, splits(size, multiprocessors), multiprocessors);
+  }
+
+  /**
+   * About a fourth of the clocks that a wide form takes, as timed on an H200: for a chunk of inputs
+   * of a tile the longer, the more outputs, but no less than x takes to come; for the outputs; and
+   * for sums that blocks share.
+   */
+  private long cost(Size size, int splits, int multiprocessors) {
+    long turns = (tiles(size) * splits + multiprocessors - 1) / multiprocessors;
+    int chunks = CudaLaunch.pieces(CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK), splits);
+    int turn = chunks * Math.max(165, outputs + 20) + 4 * outputs + 120 + 900 * (splits - 1);
+    return turns * turn;
   }
 
   private long tiles(Size size) {
@@ -111,7 +128,8 @@ enum CudaLinearForm {
 
   /** Pieces of the outputs; none has outputs of two products. */
   private int panels(Size size) {
-    return CudaLaunch.pieces(size.out(), outputs) + CudaLaunch.pieces(size.tail(), outputs);
+    int ofTail = readsFourBit() ? outputs : Math.min(outputs, TAIL_COLUMNS);
+    return CudaLaunch.pieces(size.out(), outputs) + CudaLaunch.pieces(size.tail(), ofTail);
   }
 
   /** The entry point that writes this dtype. */
@@ -142,13 +160,25 @@ enum CudaLinearForm {
 
   /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */
   boolean splits() {
-    return resident > 0;
+    return resident > 0 || !readsFourBit();
+  }
+
+  /** How many blocks may share the inputs of a panel at most. */
+  int mostSplits() {
+    if (readsFourBit()) {
+      return splits() ? CLUSTER : 1;
+    }
+    return PAIR;
   }
 
   /** How many blocks share the inputs of a panel: as many as run at once and have a chunk each. */
   int splits(Size size, int multiprocessors) {
     int panels = panels(size);
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
+    if (!readsFourBit()) {
+      boolean pays = cost(size, PAIR, multiprocessors) < cost(size, 1, multiprocessors);
+      return pays && chunks >= PAIR && PAIR * tiles(size) <= multiprocessors ? PAIR : 1;
+    }
     int splits = 1;
     while (splits < CLUSTER
         && 2 * splits <= chunks
@@ -161,10 +191,11 @@ enum CudaLinearForm {
   /** Blocks along x: those that share inputs are neighbours, those of a wide form take turns. */
   int across(Size size, int splits, int multiprocessors) {
     int panels = panels(size);
-    if (splits()) {
-      return CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER;
+    if (!readsFourBit()) {
+      long pairs = splits == PAIR ? tiles(size) : (tiles(size) + PAIR - 1) / PAIR;
+      return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));
     }
-    return readsFourBit() ? panels : (int) Math.min(multiprocessors, tiles(size));
+    return splits() ? CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER : panels;
   }
 
   /** Blocks along y. */

@@ -96,7 +96,9 @@ final class CudaKernelTest {
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
-    assertNumber(CudaLinearForm.WIDE_ROWS, "linear_codes_wide.cu", "TILE_ROWS");
+    assertNumber(CudaLinearForm.WIDE_ROWS, "linear_wide.cuh", "TILE_ROWS");
+    assertNumber(CudaLinearForm.TAIL_COLUMNS, "linear_wide.cuh", "TAIL_COLUMNS");
+    assertNumber(CudaLinearForm.PAIR, "linear_codes_wide.cu", "PAIR");
     assertNumber(CudaConv.CONV_WIDEST, "conv.cu", "CONV_WIDEST");
     assertNumber(CudaConv.TAPS, "conv.cuh", "TAPS");
     assertNumber(CudaTensor.FOUR, "fours.cuh", "FOUR");

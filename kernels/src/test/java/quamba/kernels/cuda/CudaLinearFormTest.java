@@ -32,18 +32,34 @@ final class CudaLinearFormTest {
     assertEquals(expected, CudaLinearForm.ofFourBit(n));
   }
 
-  /** For example 512 by 10576: 168, 224, 332 and 664 tiles, so 2·320, 2·256, 3·192 and 6·128. */
+  /** Those that were the fastest on an H200, of sizes that were timed. */
   @ParameterizedTest
   @CsvSource({
-    "1, 80, WIDE64",
-    "128, 5120, WIDE64",
-    "512, 2560, WIDE128",
-    "512, 10576, WIDE192",
-    "8192, 8192, WIDE256",
-    "0, 80, WIDE256"
+    "128, 2560, 10496, 80, WIDE96, 1",
+    "256, 2560, 10496, 80, WIDE192, 1",
+    "512, 2560, 10496, 80, WIDE192, 1",
+    "1024, 2560, 10496, 80, WIDE256, 1",
+    "8192, 2560, 10496, 80, WIDE256, 1",
+    "128, 5120, 2560, 0, WIDE64, 2",
+    "256, 5120, 2560, 0, WIDE96, 2",
+    "512, 5120, 2560, 0, WIDE160, 2",
+    "1024, 5120, 2560, 0, WIDE160, 1",
+    "8192, 5120, 2560, 0, WIDE256, 1",
+    "128, 4096, 18432, 128, WIDE160, 1",
+    "256, 4096, 18432, 128, WIDE160, 1",
+    "512, 4096, 18432, 128, WIDE192, 1",
+    "8192, 4096, 18432, 128, WIDE256, 1",
+    "128, 8192, 4096, 0, WIDE64, 2",
+    "256, 8192, 4096, 0, WIDE128, 2",
+    "512, 8192, 4096, 0, WIDE256, 2",
+    "8192, 8192, 4096, 0, WIDE256, 1",
+    "0, 2560, 80, 0, WIDE256, 1"
   })
-  void wideFormsGoByTheirTiles(int n, int out, CudaLinearForm expected) {
-    assertEquals(expected, CudaLinearForm.ofEightBit(new Size(n, 2560, out), MULTIPROCESSORS));
+  void wideFormsGoByTheirTurns(
+      int n, int in, int out, int tail, CudaLinearForm expected, int splits) {
+    Size size = new Size(n, in, out, tail);
+    assertEquals(expected, CudaLinearForm.ofEightBit(size, MULTIPROCESSORS));
+    assertEquals(splits, expected.splits(size, MULTIPROCESSORS));
   }
 
   @ParameterizedTest
@@ -62,7 +78,9 @@ final class CudaLinearFormTest {
     "NARROW256, 2560, 10576, 1",
     "NARROW256, 2560, 2560, 4",
     "FEW8, 2560, 2560, 1",
-    "WIDE64, 2560, 2560, 1"
+    "WIDE64, 2560, 2560, 2",
+    "WIDE64, 2560, 10576, 1",
+    "WIDE64, 128, 64, 1"
   })
   void inputsAreSplitWhileBlocksRunAtOnce(CudaLinearForm form, int in, int out, int expected) {
     assertEquals(expected, form.splits(new Size(16, in, out), MULTIPROCESSORS));
@@ -78,6 +96,8 @@ final class CudaLinearFormTest {
     "NARROW64, 64, 10576, 2, 336, 1",
     "NARROW256, 300, 10576, 1, 88, 2",
     "WIDE64, 1, 80, 1, 2, 1",
+    "WIDE64, 1, 80, 2, 4, 1",
+    "WIDE192, 1, 80, 1, 2, 1",
     "WIDE192, 512, 10576, 1, 132, 1",
     "WIDE192, 0, 10576, 1, 0, 1"
   })
@@ -94,7 +114,10 @@ final class CudaLinearFormTest {
     "FEW16, 10496, 80, 1, 661",
     "NARROW32, 64, 65, 2, 8",
     "NARROW64, 10496, 80, 2, 336",
-    "NARROW256, 1, 1, 8, 16"
+    "NARROW256, 1, 1, 8, 16",
+    "WIDE64, 33, 80, 1, 4",
+    "WIDE192, 10, 129, 2, 6",
+    "WIDE256, 10496, 80, 1, 42"
   })
   void blocksCoverTheTail(CudaLinearForm form, int out, int tail, int splits, int across) {
     Size size = new Size(8, 2560, out, tail);

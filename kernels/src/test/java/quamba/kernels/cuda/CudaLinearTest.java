@@ -195,7 +195,7 @@ final class CudaLinearTest {
   }
 
   private static int most(CudaLinearForm form, QuantizedWeight weight) {
-    return form.splits() ? Math.min(CudaLinearForm.CLUSTER, (weight.in() + 127) / 128) : 1;
+    return Math.min(form.mostSplits(), (weight.in() + 127) / 128);
   }
 
   /** The rows of x with something behind each. */
