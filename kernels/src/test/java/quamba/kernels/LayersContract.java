@@ -91,7 +91,7 @@ public interface LayersContract {
     ScanState format = format(state, extents);
     List<Weights> weights = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      weights.add(weights(extents, 1000 * i));
+      weights.add(weights(extents, 1000L * i));
     }
     Stream one = stream(extents, rows);
     Stream all = stream(extents, rows);

@@ -75,7 +75,7 @@ final class CudaLayers {
     CudaTensor all =
         CudaTensor.dense(
             DType.I8, Shape.of(layers.size() * CudaLayerField.bytes()), constants.next());
-    layers.forEach(layer -> fields(layer, batch).write(constants.bytes()));
+    layers.forEach(layer -> fields(layer).write(constants.bytes()));
     Layer.In in = layers.get(0).in();
     launch
         .of(KERNELS.get(layers.get(0).mix().y().shape().dim(1)))
@@ -180,9 +180,9 @@ final class CudaLayers {
     return ((CudaTensor) tensor).address().value();
   }
 
-  private static CudaLayerField.Values fields(Layer layer, Batch batch) {
+  private static CudaLayerField.Values fields(Layer layer) {
     CudaLayerField.Values fields = new CudaLayerField.Values();
-    in(layer.in(), batch, fields);
+    in(layer.in(), fields);
     mix(layer.mix(), fields);
     Layer.Out out = layer.out();
     Gate.Normed gate = (Gate.Normed) out.gate();
@@ -203,7 +203,7 @@ final class CudaLayers {
     return fields;
   }
 
-  private static void in(Layer.In in, Batch batch, CudaLayerField.Values fields) {
+  private static void in(Layer.In in, CudaLayerField.Values fields) {
     CudaProduct first = CudaProduct.of(in.products().get(0));
     fields
         .put(CudaLayerField.NORM_WEIGHT, (CudaTensor) in.norm().weight())

@@ -4,6 +4,7 @@ import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.vector.IntVector;
+import quamba.kernels.ScanState;
 import quamba.udf.model.Step;
 import quamba.udf.tokenizer.Tokenizer;
 
@@ -66,6 +67,11 @@ final class Sequence<T> {
   /** Ids that the model has yet to see: one while decoding, many in prefill. */
   int unseen() {
     return length - position;
+  }
+
+  /** Whether the state is rounded behind the next id. */
+  boolean endsInterval() {
+    return position % ScanState.INTERVAL == ScanState.INTERVAL - 1;
   }
 
   /** Whether ids have been generated: the prompt is behind it. */

@@ -46,20 +46,17 @@ final class StepVectors implements AutoCloseable {
   }
 
   /**
-   * Fills the step: first every sequence with one id to see, then prompts in order of arrival as
-   * far as the step has room, the last one in part if need be.
+   * Fills the step: first every sequence with one id to see, those whose states are rounded behind
+   * it before the others, as they take longest and a device had better not end with them; then
+   * prompts in order of arrival as far as the step has room, the last one in part if need be.
    *
    * @return the sequences in the order of the step's rows
    */
   List<Sequence<?>> fill(List<Sequence<?>> running) {
     List<Sequence<?>> rows = new ArrayList<>(running.size());
     step.clear();
-    for (Sequence<?> sequence : running) {
-      if (sequence.unseen() == 1) {
-        sequence.addTo(step, 1);
-        rows.add(sequence);
-      }
-    }
+    addSingles(running, true, rows);
+    addSingles(running, false, rows);
     int decoded = (int) rows.stream().filter(Sequence::decoding).count();
     for (Sequence<?> sequence : running) {
       int count = Math.min(sequence.unseen(), step.room());
@@ -74,6 +71,15 @@ final class StepVectors implements AutoCloseable {
     }
     promptTokens = step.tokens() - decoded;
     return rows;
+  }
+
+  private void addSingles(List<Sequence<?>> running, boolean rounded, List<Sequence<?>> rows) {
+    for (Sequence<?> sequence : running) {
+      if (sequence.unseen() == 1 && sequence.endsInterval() == rounded) {
+        sequence.addTo(step, 1);
+        rows.add(sequence);
+      }
+    }
   }
 
   @Override

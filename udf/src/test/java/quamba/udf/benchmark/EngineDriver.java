@@ -16,6 +16,7 @@ final class EngineDriver {
   private final Step step;
   private final int[] ids; // (slots), the next of each row
   private final int[] positions; // (slots) of those
+  private final int[] order; // (slots), rows as the step has them
   private final SplittableRandom random;
 
   EngineDriver(MambaModel model, long seed) {
@@ -23,6 +24,7 @@ final class EngineDriver {
     step = Step.allocate(model.slots(), model.tokensPerStep());
     ids = new int[model.slots()];
     positions = new int[model.slots()];
+    order = new int[model.slots()];
     random = new SplittableRandom(seed);
   }
 
@@ -73,14 +75,23 @@ final class EngineDriver {
     }
   }
 
-  /** One more token of the first rows. */
+  /** One more token of the first rows, those whose states are rounded first, as in the engine. */
   void decode(int rows) {
     step.clear();
-    for (int row = 0; row < rows; row++) {
-      step.addSampled(row, positions[row]++, IntBuffer.wrap(ids, row, 1));
+    int count = 0;
+    for (boolean rounded : new boolean[] {true, false}) {
+      for (int row = 0; row < rows; row++) {
+        if ((positions[row] % PHASES == PHASES - 1) == rounded) {
+          step.addSampled(row, positions[row], IntBuffer.wrap(ids, row, 1));
+          order[count++] = row;
+        }
+      }
     }
     model.step(step);
-    take(0, rows);
+    for (int i = 0; i < rows; i++) {
+      ids[order[i]] = step.sampled(i);
+      positions[i]++;
+    }
   }
 
   private void take(int first, int end) {
