@@ -17,9 +17,8 @@
 // The weight is the left operand, converted in registers, once for all rows of x; x is the right one, in shared memory.
 // While a chunk is multiplied the next is converted and later ones are copied. At the end blocks of a panel add their
 // sums, which are integers, through shared memory: each does so for its part of the rows.
-#include "int4.cuh"
 #include "linear_conv.cuh"
-#include "linear_tail.cuh"
+#include "linear_tile.cuh"
 
 // ---------------------------------------------------------------- kernels
 
@@ -237,39 +236,11 @@ struct Narrow {
                              const float* x_scale, const Out& out, int splits, int n, int in, int out_dim,
                              const Tail& tail) {
     constexpr int EIGHTS = ROWS < 32 ? ROWS / 8 : 4;
-    const int lane = threadIdx.x % WARP;
     const Share share = share_of(weight, row_scale, out_dim, tail, blockIdx.x / splits, GROUPS * 4 * TILE);
-    const int tiles = (share.out_dim + TILE - 1) / TILE;
-    const int chunks = (in + CHUNK - 1) / CHUNK;
     const int tile = share.part * GROUPS * 4 + threadIdx.x / WARP;
-    if (blockIdx.x % splits != 0 || tile >= tiles) return;
-    const size_t tile_chunk = static_cast<size_t>(tile) * chunks;
-    const uint4* words = reinterpret_cast<const uint4*>(share.weight + tile_chunk * TILE_BYTES) + lane;
-    const signed char* all_ratios = share.weight + static_cast<size_t>(tiles) * chunks * TILE_BYTES;
-    const unsigned* ratios = reinterpret_cast<const unsigned*>(all_ratios + tile_chunk * TILE_RATIOS) + lane / 4;
+    if (blockIdx.x % splits != 0 || tile >= (share.out_dim + TILE - 1) / TILE) return;
     const int end_row = min(n, (static_cast<int>(blockIdx.y) + 1) * ROWS);
-    for (int first_row = blockIdx.y * ROWS; first_row < end_row; first_row += EIGHTS * 8) {
-      int sums[EIGHTS][4] = {};
-      for (int chunk = 0; chunk < chunks; chunk++) {
-        int a[16];
-        const Ratios ratio = ratios_of(ratios[chunk * (TILE / 2)]);
-        convert(words[chunk * 2 * WARP], ratio, a);
-        convert(words[(chunk * 2 + 1) * WARP], ratio, a + 8);
-        add_chunk<EIGHTS>(sums, a, x, x_stride, first_row, end_row, chunk, in);
-      }
-#pragma unroll
-      for (int i = 0; i < EIGHTS * 4; i++) {
-        const int row = first_row + i / 4 * 8 + lane % 4 * 2 + i % 2;
-        const int column = tile * TILE + lane / 4 + i % 4 / 2 * 8;
-        if (row >= end_row || column >= share.out_dim) continue;
-        const float value = scaled_sum(sums[i / 4][i % 4], share.row_scale[column], *x_scale);
-        if (share.in_tail) {
-          store(tail.out, row, column, value);
-        } else {
-          store(out, row, column, value);
-        }
-      }
-    }
+    compute_tile<EIGHTS>(share, tile, x, x_stride, x_scale, out, tail, blockIdx.y * ROWS, end_row, in);
   }
 };
 

@@ -128,6 +128,15 @@ inline __device__ bool all_of_warpgroup(int name, bool value) {
   return all != 0;
 }
 
+// A barrier of so many threads, of which some wait for all and the others only arrive.
+inline __device__ void sync_named(int name, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(threads) : "memory");
+}
+
+inline __device__ void arrive_named(int name, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(name), "r"(threads) : "memory");
+}
+
 // What this thread wrote to shared memory before, or copied and awaited, may be read by wgmma after a barrier.
 inline __device__ void publish_tile() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
@@ -161,6 +170,25 @@ inline __device__ void sync_cluster() {
 
 inline __device__ void store_piece(uint32_t to_sh, const int4& four) {
   asm volatile("st.shared.v4.s32 [%0], {%1,%2,%3,%4};" ::"r"(to_sh), "r"(four.x), "r"(four.y), "r"(four.z), "r"(four.w)
+               : "memory");
+}
+
+// Where the block of this rank has what this block has at `at_sh`.
+inline __device__ uint32_t address_at(int rank, uint32_t at_sh) {
+  uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(at_sh), "r"(rank));
+  return there;
+}
+
+// Arrives at a barrier of another block.
+inline __device__ void arrive_there(uint32_t barrier_there) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier_there) : "memory");
+}
+
+// Writes 16 bytes to another block, whose barrier counts them.
+inline __device__ void store_there(uint32_t there, const int* four, uint32_t barrier_there) {
+  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.s32 [%0], {%1,%2,%3,%4}, [%5];" ::"r"(there),
+               "r"(four[0]), "r"(four[1]), "r"(four[2]), "r"(four[3]), "r"(barrier_there)
                : "memory");
 }
 

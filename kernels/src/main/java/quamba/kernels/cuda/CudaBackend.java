@@ -35,10 +35,11 @@ import quamba.kernels.Tensor;
  */
 public final class CudaBackend implements Backend {
   /**
-   * The system property that lets a row alone decode with all its layers in one launch. It is off
-   * unless set to true: the kernel's present form has yet to pass the contract tests on a device.
+   * The system property that turns on kernels that have yet to pass the contract tests on a device
+   * as they are now: all layers of a row alone in one launch, and sliced forms of products of 17 to
+   * 64 rows. Off unless it is true.
    */
-  public static final String JOIN_LAYERS = "quamba.cuda.joinLayers";
+  public static final String PREVIEW = "quamba.cuda.preview";
 
   /** Large enough that copies run at the bus's speed. */
   private static final int STAGING_BYTES = 16 << 20;
@@ -55,18 +56,19 @@ public final class CudaBackend implements Backend {
   private final CudaGate gate;
   private final CudaRotate rotate;
   private final CudaLayers layers;
-  private final boolean joinsLayers;
+  private final boolean preview;
   private Optional<CudaConstants> recording = Optional.empty(); // the constants of what is recorded
 
-  private CudaBackend(CudaContext context, boolean joinsLayers) {
+  private CudaBackend(CudaContext context, boolean preview) {
     this.context = context;
-    this.joinsLayers = joinsLayers;
+    this.preview = preview;
     modules = new CudaModules(context.hasWarpgroups());
     launch = new CudaLaunch(context, modules);
     arena = new CudaArena(context);
     staging = new CudaStaging(context, STAGING_BYTES);
     upload = new CudaUpload(arena, staging, context.hasWarpgroups());
-    linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
+    linear =
+        new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors(), preview);
     conv = new CudaConv(launch, context.multiprocessors());
     scan = new CudaScan(launch, context.hasWarpgroups());
     gate = new CudaGate(launch);
@@ -82,18 +84,18 @@ public final class CudaBackend implements Backend {
    * @throws DeviceMemoryException if the device has too little memory left
    */
   public static CudaBackend open(int deviceOrdinal) {
-    return open(deviceOrdinal, Boolean.getBoolean(JOIN_LAYERS));
+    return open(deviceOrdinal, Boolean.getBoolean(PREVIEW));
   }
 
   /**
    * As {@link #open(int)}.
    *
-   * @param joinsLayers whether {@link #JOIN_LAYERS} is on
+   * @param preview whether {@link #PREVIEW} is true
    */
-  static CudaBackend open(int deviceOrdinal, boolean joinsLayers) {
+  static CudaBackend open(int deviceOrdinal, boolean preview) {
     CudaContext context = CudaContext.open(deviceOrdinal);
     try {
-      return new CudaBackend(context, joinsLayers);
+      return new CudaBackend(context, preview);
     } catch (RuntimeException | Error e) {
       context.close(); // frees whatever the backend had already taken
       throw e;
@@ -324,7 +326,7 @@ public final class CudaBackend implements Backend {
     List<Layer> rest = all;
     while (!rest.isEmpty()) {
       int together =
-          joinsLayers && recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
+          preview && recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
       if (together == 0) {
         rest.get(0).run(this, batch);
       } else {

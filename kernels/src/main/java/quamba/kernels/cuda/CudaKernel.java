@@ -31,50 +31,141 @@ enum CudaKernel {
       256,
       "const float* weight, const float* x, int x_stride, float* out, int out_stride, int n,"
           + " int in, int out_dim"),
-  LINEAR_FEW_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
-  LINEAR_FEW_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
-  LINEAR_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
-  LINEAR_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
-  LINEAR_FEW8_I4_I8_F32("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.F32, "")),
-  LINEAR_FEW16_I4_I8_F32("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.F32, "")),
-  LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withTail(linearPacked(DType.I8, ""))),
-  LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withTail(linearPacked(DType.I8, ""))),
+  LINEAR_FEW_I8_I8_F32("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.F32)),
+  LINEAR_FEW_I8_I8_I8("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.I8)),
+  LINEAR_I8_I8_F32("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.F32)),
+  LINEAR_I8_I8_I8("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.I8)),
+  LINEAR_FEW8_I4_I8_F32(
+      "linear_codes_few", 256, 8 * 12_480, CudaLinearParameters.linearPacked(DType.F32, "")),
+  LINEAR_FEW16_I4_I8_F32(
+      "linear_codes_few", 256, 8 * 12_416, CudaLinearParameters.linearPacked(DType.F32, "")),
+  LINEAR_FEW8_I4_I8_I8(
+      "linear_codes_few",
+      256,
+      8 * 12_480,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
+  LINEAR_FEW16_I4_I8_I8(
+      "linear_codes_few",
+      256,
+      8 * 12_416,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
   LINEAR_NARROW16_I4_I8_F32(
-      "linear_codes_narrow", 128, 38_656, linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow",
+      128,
+      38_656,
+      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW32_I4_I8_F32(
-      "linear_codes_narrow", 128, 50_944, linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow",
+      128,
+      50_944,
+      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW64_I4_I8_F32(
-      "linear_codes_narrow", 128, 50_688, linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow",
+      128,
+      50_688,
+      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW128_I4_I8_F32(
-      "linear_codes_narrow", 256, 100_352, linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow",
+      256,
+      100_352,
+      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW256_I4_I8_F32(
-      "linear_codes_narrow", 256, 207_104, linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow",
+      256,
+      207_104,
+      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW16_I4_I8_I8(
-      "linear_codes_narrow", 128, 38_656, withTail(linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow",
+      128,
+      38_656,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW32_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_944, withTail(linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow",
+      128,
+      50_944,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW64_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_688, withTail(linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow",
+      128,
+      50_688,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW128_I4_I8_I8(
-      "linear_codes_narrow", 256, 100_352, withTail(linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow",
+      256,
+      100_352,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW256_I4_I8_I8(
-      "linear_codes_narrow", 256, 207_104, withTail(linearPacked(DType.I8, "int splits, "))),
-  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withConv("")),
-  LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
-  LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
-  LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
-  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
-  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 222_208, linearWide(DType.F32)),
-  LINEAR_WIDE160_I8_I8_F32("linear_codes_wide", 384, 201_728, linearWide(DType.F32)),
-  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
-  LINEAR_WIDE96_I8_I8_F32("linear_codes_wide", 384, 218_112, linearWide(DType.F32)),
-  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
-  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
-  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 222_208, withTail(linearWide(DType.I8))),
-  LINEAR_WIDE160_I8_I8_I8("linear_codes_wide", 384, 201_728, withTail(linearWide(DType.I8))),
-  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
-  LINEAR_WIDE96_I8_I8_I8("linear_codes_wide", 384, 218_112, withTail(linearWide(DType.I8))),
-  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
+      "linear_codes_narrow",
+      256,
+      207_104,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
+  LINEAR_SLICED32_I4_I8_F32(
+      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.linearPacked(DType.F32, "")),
+  LINEAR_SLICED64_I4_I8_F32(
+      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.linearPacked(DType.F32, "")),
+  LINEAR_SLICED32_I4_I8_I8(
+      "linear_codes_sliced",
+      512,
+      232_448,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
+  LINEAR_SLICED64_I4_I8_I8(
+      "linear_codes_sliced",
+      512,
+      232_448,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
+  LINEAR_SLICED32_CONV_I4_I8_I8(
+      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.withConv("")),
+  LINEAR_SLICED64_CONV_I4_I8_I8(
+      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.withConv("")),
+  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, CudaLinearParameters.withConv("")),
+  LINEAR_FEW16_CONV_I4_I8_I8(
+      "linear_codes_few", 256, 8 * 12_416, CudaLinearParameters.withConv("")),
+  LINEAR_NARROW32_CONV_I4_I8_I8(
+      "linear_codes_narrow", 128, 50_944, CudaLinearParameters.withConv("int splits, ")),
+  LINEAR_NARROW64_CONV_I4_I8_I8(
+      "linear_codes_narrow", 128, 50_688, CudaLinearParameters.withConv("int splits, ")),
+  LINEAR_WIDE256_I8_I8_F32(
+      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE192_I8_I8_F32(
+      "linear_codes_wide", 384, 222_208, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE160_I8_I8_F32(
+      "linear_codes_wide", 384, 201_728, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE128_I8_I8_F32(
+      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE96_I8_I8_F32(
+      "linear_codes_wide", 384, 218_112, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE64_I8_I8_F32(
+      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
+  LINEAR_WIDE256_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      214_016,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+  LINEAR_WIDE192_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      222_208,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+  LINEAR_WIDE160_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      201_728,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+  LINEAR_WIDE128_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      214_016,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+  LINEAR_WIDE96_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      218_112,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+  LINEAR_WIDE64_I8_I8_I8(
+      "linear_codes_wide",
+      384,
+      214_016,
+      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
   CONV_F32_F32_F32(
       128, conv(DType.F32, "const int* starts, const int* positions", ", int conv_width")),
   CONV_I8_I8_I8(128, conv(DType.I8, "const int* starts, const int* positions", ", int conv_width")),
@@ -320,22 +411,6 @@ enum CudaKernel {
         + ", int model_dim, float epsilon";
   }
 
-  private static String linearOfCodes(DType out) {
-    return "const signed char* weight, const float* row_scales, const signed char* x,"
-        + " int x_stride, const float* x_scale, "
-        + results(out)
-        + ", int n, int in, int out_dim";
-  }
-
-  private static String linearPacked(DType out, String splits) {
-    return "const signed char* weight, const float* row_scale, const signed char* x, int x_stride,"
-        + " const float* x_scale, "
-        + results(out)
-        + ", "
-        + splits
-        + "int n, int in, int out_dim";
-  }
-
   private static String conv(DType x, String rows, String last) {
     return "const int* slots, "
         + rows
@@ -346,26 +421,6 @@ enum CudaKernel {
         + results(x)
         + ", int channels"
         + last;
-  }
-
-  private static String linearWide(DType out) {
-    return linearPacked(out, "int splits, ");
-  }
-
-  /** What is read with {@code Tail} in {@code linear_tail.cuh}. */
-  private static String withTail(String linear) {
-    return linear
-        + ", const signed char* tail_weight, const float* tail_row_scale, float* tail_out,"
-        + " int tail_out_stride, int tail_out_dim";
-  }
-
-  /** What is read with {@code ConvStep} in {@code linear_conv.cuh}, behind all the others. */
-  private static String withConv(String splits) {
-    return withTail(linearPacked(DType.I8, splits))
-        + ", const int* slots, const int* positions, const float* conv_weight,"
-        + " const float* conv_bias, const float* conv_in_scale, int conv_in_scale_step,"
-        + " signed char* state, int state_stride, const float* conv_out_scale,"
-        + " int conv_out_scale_step, int conv_first, int channels";
   }
 
   private static String gate(DType z, DType out) {

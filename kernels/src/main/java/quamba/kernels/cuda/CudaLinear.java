@@ -20,8 +20,15 @@ final class CudaLinear {
   private final CudaLaunch launch;
   private final CudaScratch scratch;
   private final int multiprocessors;
+  private final boolean sliced;
 
-  CudaLinear(CudaLaunch launch, CudaScratch scratch, int multiprocessors) {
+  /**
+   * Launches with {@code launch}.
+   *
+   * @param sliced whether to choose sliced forms
+   */
+  CudaLinear(CudaLaunch launch, CudaScratch scratch, int multiprocessors, boolean sliced) {
+    this.sliced = sliced;
     this.launch = launch;
     this.scratch = scratch;
     this.multiprocessors = multiprocessors;
@@ -66,7 +73,7 @@ final class CudaLinear {
       return false;
     }
     CudaLinearForm.Size size = size(x, all);
-    CudaLinearForm form = form(all.get(0).weight(), size);
+    CudaLinearForm form = form(all.get(0), size);
     if (form.convKernel().isEmpty()) {
       return false;
     }
@@ -93,7 +100,7 @@ final class CudaLinear {
   private void aligned(CudaTensor x, List<CudaProduct> products) {
     if (products.size() == 1 || isOneLaunch(x, products)) {
       CudaLinearForm.Size size = size(x, products);
-      CudaLinearForm form = form(products.get(0).weight(), size);
+      CudaLinearForm form = form(products.get(0), size);
       run(form, form.splits(size, multiprocessors), x, products);
     } else {
       products.forEach(product -> aligned(x, List.of(product)));
@@ -107,14 +114,17 @@ final class CudaLinear {
         || products.get(1).out().dtype() != DType.F32) {
       return false;
     }
-    CudaLinearForm form = form(products.get(0).weight(), size(x, products));
+    CudaLinearForm form = form(products.get(0), size(x, products));
     return form.takesTail() && (!form.readsFourBit() || products.get(1).weight().hasFourBit());
   }
 
-  private CudaLinearForm form(CudaCodes weight, CudaLinearForm.Size size) {
-    return weight.hasFourBit() && size.n() <= CudaLinearForm.FOUR_BIT_ROWS
-        ? CudaLinearForm.ofFourBit(size.n())
-        : CudaLinearForm.ofEightBit(size, multiprocessors);
+  private CudaLinearForm form(CudaProduct product, CudaLinearForm.Size size) {
+    if (!product.weight().hasFourBit() || size.n() > CudaLinearForm.FOUR_BIT_ROWS) {
+      return CudaLinearForm.ofEightBit(size, multiprocessors);
+    }
+    return sliced
+        ? CudaLinearForm.ofFourBitSliced(size, product.out().dtype())
+        : CudaLinearForm.ofFourBit(size.n());
   }
 
   /**
@@ -124,7 +134,7 @@ final class CudaLinear {
    */
   void run(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
     arguments(form.kernel(products.get(0).out().dtype()), form, splits, x, products);
-    over(form, splits, size(x, products));
+    over(form, splits, x, products);
   }
 
   /** As the last, of a form with a kernel that convolves, and with a step that fits. */
@@ -136,7 +146,7 @@ final class CudaLinear {
       List<CudaProduct> products) {
     arguments(form.convKernel().orElseThrow(), form, splits, x, products);
     step.arguments(launch, products.get(0).out());
-    over(form, splits, size(x, products));
+    over(form, splits, x, products);
   }
 
   private void arguments(
@@ -170,8 +180,10 @@ final class CudaLinear {
     }
   }
 
-  private void over(CudaLinearForm form, int splits, CudaLinearForm.Size size) {
-    launch.over(form.across(size, splits, multiprocessors), form.down(size), 1);
+  private void over(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
+    CudaLinearForm.Size size = size(x, products);
+    DType out = products.get(0).out().dtype();
+    launch.over(form.across(size, out, splits, multiprocessors), form.down(size), 1);
   }
 
   private static CudaTensor elements(CudaLinearForm form, CudaProduct product) {

@@ -18,6 +18,8 @@ enum CudaLinearForm {
       CudaKernel.LINEAR_NARROW128_I4_I8_F32, CudaKernel.LINEAR_NARROW128_I4_I8_I8, 128, 128, 2),
   NARROW256(
       CudaKernel.LINEAR_NARROW256_I4_I8_F32, CudaKernel.LINEAR_NARROW256_I4_I8_I8, 256, 128, 1),
+  SLICED32(CudaKernel.LINEAR_SLICED32_I4_I8_F32, CudaKernel.LINEAR_SLICED32_I4_I8_I8, 32, 32),
+  SLICED64(CudaKernel.LINEAR_SLICED64_I4_I8_F32, CudaKernel.LINEAR_SLICED64_I4_I8_I8, 64, 32),
   WIDE64(CudaKernel.LINEAR_WIDE64_I8_I8_F32, CudaKernel.LINEAR_WIDE64_I8_I8_I8, 64),
   WIDE96(CudaKernel.LINEAR_WIDE96_I8_I8_F32, CudaKernel.LINEAR_WIDE96_I8_I8_I8, 96),
   WIDE128(CudaKernel.LINEAR_WIDE128_I8_I8_F32, CudaKernel.LINEAR_WIDE128_I8_I8_I8, 128),
@@ -33,6 +35,15 @@ enum CudaLinearForm {
 
   /** The most blocks that share a panel's inputs, and what their number along x must divide by. */
   static final int CLUSTER = 8;
+
+  /** Blocks that share the inputs of a sliced form that writes f32. */
+  static final int CLUSTER_F32 = 4;
+
+  /** Blocks that share the inputs of a sliced form that writes i8. */
+  static final int CLUSTER_I8 = 2;
+
+  /** Rows times chunks of inputs that a block of a sliced form keeps. */
+  static final int SLICE = 1024;
 
   /**
    * Outputs of the tail that a block of a wide form works on, if those of the form are not fewer.
@@ -95,6 +106,19 @@ enum CudaLinearForm {
     return n <= NARROW32.rows ? NARROW32 : NARROW64;
   }
 
+  /** As the last, with a sliced form if there is one for the size. */
+  static CudaLinearForm ofFourBitSliced(Size size, DType out) {
+    if (size.n() > FEW16.rows) {
+      if (size.n() > SLICED32.rows && SLICED64.takes(size.in(), out)) {
+        return SLICED64;
+      }
+      if (SLICED32.takes(size.in(), out)) {
+        return SLICED32;
+      }
+    }
+    return ofFourBit(size.n());
+  }
+
   /** What multiplies 8-bit codes: whose turns are the cheapest together. */
   static CudaLinearForm ofEightBit(Size size, int multiprocessors) {
     CudaLinearForm best = WIDE256;
@@ -154,6 +178,8 @@ enum CudaLinearForm {
       case FEW16 -> Optional.of(CudaKernel.LINEAR_FEW16_CONV_I4_I8_I8);
       case NARROW32 -> Optional.of(CudaKernel.LINEAR_NARROW32_CONV_I4_I8_I8);
       case NARROW64 -> Optional.of(CudaKernel.LINEAR_NARROW64_CONV_I4_I8_I8);
+      case SLICED32 -> Optional.of(CudaKernel.LINEAR_SLICED32_CONV_I4_I8_I8);
+      case SLICED64 -> Optional.of(CudaKernel.LINEAR_SLICED64_CONV_I4_I8_I8);
       default -> Optional.empty();
     };
   }
@@ -161,6 +187,29 @@ enum CudaLinearForm {
   /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */
   boolean splits() {
     return resident > 0 || !readsFourBit();
+  }
+
+  /** Whether clusters of blocks share the inputs, each with a slice for all that it computes. */
+  private boolean isSliced() {
+    return this == SLICED32 || this == SLICED64;
+  }
+
+  private static int cluster(DType out) {
+    return out == DType.I8 ? CLUSTER_I8 : CLUSTER_F32;
+  }
+
+  /** Whether there is room for a row of so many inputs. */
+  boolean takes(int in, DType out) {
+    return !isSliced()
+        || CudaLaunch.pieces(in, CudaTilePacking.CHUNK) <= (long) SLICE / rows * cluster(out);
+  }
+
+  /**
+   * Clusters that run at once, a block a multiprocessor: in a part of the device, of 14 or more of
+   * them, clusters of 4 leave 2 over.
+   */
+  private static int clusters(int blocks, int multiprocessors) {
+    return Math.max(1, (blocks == 2 ? multiprocessors : multiprocessors * 12 / 14) / blocks);
   }
 
   /** How many blocks may share the inputs of a panel at most. */
@@ -188,9 +237,12 @@ enum CudaLinearForm {
     return splits;
   }
 
-  /** Blocks along x: those that share inputs are neighbours, those of a wide form take turns. */
-  int across(Size size, int splits, int multiprocessors) {
+  /** Blocks along x: those that share inputs are neighbours, those of some forms take turns. */
+  int across(Size size, DType out, int splits, int multiprocessors) {
     int panels = panels(size);
+    if (isSliced()) {
+      return Math.min(panels, clusters(cluster(out), multiprocessors)) * cluster(out);
+    }
     if (!readsFourBit()) {
       long pairs = splits == PAIR ? tiles(size) : (tiles(size) + PAIR - 1) / PAIR;
       return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));

@@ -24,7 +24,7 @@ final class CudaKernelTest {
 
   private static final Pattern ENTRY =
       Pattern.compile(
-          "extern \"C\" __global__ void __launch_bounds__\\((\\w+)(?:, \\w+)?\\)(?: IN_CLUSTERS)?"
+          "extern \"C\" __global__ void __launch_bounds__\\((\\w+)(?:, \\w+)?\\)(?: IN_CLUSTERS\\w*)?"
               + "\\s+(\\w+)\\(([^)]*)\\)");
 
   /** An entry point as the sources have it. */
@@ -96,6 +96,9 @@ final class CudaKernelTest {
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
+    assertNumber(CudaLinearForm.CLUSTER_F32, "linear_codes_sliced.cu", "CLUSTER_F32");
+    assertNumber(CudaLinearForm.CLUSTER_I8, "linear_codes_sliced.cu", "CLUSTER_I8");
+    assertNumber(CudaLinearForm.SLICE, "linear_codes_sliced.cu", "SLICE");
     assertNumber(CudaLinearForm.WIDE_ROWS, "linear_wide.cuh", "TILE_ROWS");
     assertNumber(CudaLinearForm.TAIL_COLUMNS, "linear_wide.cuh", "TAIL_COLUMNS");
     assertNumber(CudaLinearForm.PAIR, "linear_codes_wide.cu", "PAIR");

@@ -1,0 +1,495 @@
+// linear of codes by 4-bit weights, for tens of rows, where it is asked for: out = f32(x * weight^T) * row_scale * x_scale
+//
+//   weight     packed as int4.cuh says
+//   row_scale  (out_dim) f32
+//   x          (n, in) codes, address and row stride multiples of 16
+//   x_scale    (1) f32
+//   out        (n, out_dim) f32, or codes with out_scale; any row stride
+//   tail_...   of another product of x, if tail_out_dim is not 0
+//
+// Entry points, at the end: linear_sliced32_, linear_sliced64_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for
+// any number that many at a time; those with _conv convolve some columns. A cluster of 4 blocks (f32) or of 2 (i8)
+// shares the inputs, at most SLICE / rows chunks a block. grid (as many clusters as run at once, ceil(n / rows)).
+// Dynamic shared memory: 232,448 bytes, which is all of a multiprocessor; none but on sm_90.
+//
+// A block keeps its slice of x, the rows by its inputs, and goes from panel to panel of 64 outputs, a warpgroup each.
+// The weight is the left operand, which a warp copies ahead and converts in registers, once for all rows; x lies in
+// shared memory. One more warpgroup copies x. The blocks of a cluster send each other the sums of a panel, which are
+// integers: each adds those of its rows.
+#include "linear_sliced.cuh"
+
+// ---------------------------------------------------------------- kernels
+
+constexpr int THREADS = 512;
+constexpr int CLUSTER_F32 = 4;  // blocks
+constexpr int CLUSTER_I8 = 2;
+
+#ifdef WARPGROUPS
+
+#define IN_CLUSTERS_F32 __cluster_dims__(CLUSTER_F32)
+#define IN_CLUSTERS_I8 __cluster_dims__(CLUSTER_I8)
+
+constexpr int SHARED_BYTES = 232448;
+constexpr int SLICE = 1024;                      // rows times chunks of x that a block keeps
+constexpr int GROUPS = THREADS / WARPGROUP - 1;  // that multiply
+constexpr int BEGIN = GROUPS + 1;                // names of barriers, behind those of each group
+constexpr int BEGIN_X = GROUPS + 2;
+constexpr int X_AHEAD = 2;                       // pairs of chunks of x that are copied at a time
+constexpr int FOURS = TILES * TILE / 4;          // of a row of a panel
+constexpr int CODES_PITCH = TILES * TILE + 4;
+
+template <int ROWS, int CLUSTER, typename Out>
+struct Sliced {
+  static constexpr int DEALT = Dealt<ROWS, CLUSTER>::MOST;
+  static constexpr int X_BYTES = ROWS * CHUNK;
+  static constexpr int X_BARRIERS = SLICE / ROWS / 2;  // of pairs of chunks
+  static constexpr int BARRIERS = X_BARRIERS + 2 * GROUPS;
+  static constexpr int RECEIVED_BYTES = Dealt<ROWS, CLUSTER>::RECEIVED_BYTES;  // of a warpgroup
+  static constexpr int CODES_BYTES = CODES<Out> ? DEALT * 8 * CODES_PITCH : 0;  // of a warpgroup
+  static constexpr int ENDS_AT = SHARED_BYTES - BARRIERS * 8 - PIECE - ROWS * 4;
+
+  const Work& work;
+  const Dealt<ROWS, CLUSTER>& dealt;
+  const Out& out;
+  const float* x_scale;
+  uint32_t x_sh;
+  uint32_t x_bars_sh;
+  float* scale_sh;
+  int* states_sh;  // of rows
+
+  __device__ bool has(int k) const { return Work::tile(k, CLUSTER) < work.tiles(); }
+
+  // ---- the warpgroup that copies x
+
+  __device__ void load(const signed char* x, int x_stride, int in) const {
+    constexpr int APART = WARP / PIECES;
+    constexpr int EACH = ROWS / TILES;  // rows of a warp
+    const int mine = threadIdx.x % WARPGROUP;
+    const int piece = mine % PIECES;
+    const int row = mine / WARP * EACH + mine % WARP / PIECES;
+    const float scale = *x_scale;  // early, as these come from far
+    const int state = CONVOLVES<Out> && mine < dealt.rows ? state_of(out, dealt.first_row + mine) : 0;
+    const signed char* x_gl_rd =
+        x + static_cast<size_t>(dealt.first_row + row) * x_stride + work.first * CHUNK + piece * PIECE;
+    const size_t apart = static_cast<size_t>(APART) * x_stride;
+    uint32_t to_sh[2] = {x_sh + swizzled(row, piece), x_sh + swizzled(row + APART, piece)};
+    int left = in - work.first * CHUNK - piece * PIECE;
+    const auto copy = [&](int pair) {
+#pragma unroll 1
+      for (int chunk = pair * 2; chunk < min(pair * 2 + 2, work.count); chunk++) {
+        const signed char* from = x_gl_rd;
+#pragma unroll
+        for (int k = 0; k < EACH / APART; k++) {
+          if (left > 0 && row + k * APART < dealt.rows) {
+            copy_piece(to_sh[k % 2] + k / 2 * 2 * APART * CHUNK, from, min(PIECE, left));
+          }
+          from += apart;
+        }
+        x_gl_rd += CHUNK;
+        left -= CHUNK;
+        to_sh[0] += X_BYTES;
+        to_sh[1] += X_BYTES;
+      }
+      end_copies();
+    };
+#pragma unroll 1
+    for (int pair = 0; pair < X_AHEAD - 1; pair++) copy(pair);
+    if (mine == 0) *scale_sh = scale;
+    if (mine < dealt.rows) states_sh[mine] = state;
+    sync_named(BEGIN_X, WARPGROUP + WARP);  // the barriers are there
+#pragma unroll 1
+    for (int pair = 0; pair < max(1, (work.count + 1) / 2); pair++) {
+      copy(pair + X_AHEAD - 1);
+      await_copies<X_AHEAD - 1>();
+      publish_tile();
+      arrive(x_bars_sh + pair * 8);
+    }
+    if constexpr (CONVOLVES<Out>) prefetch_all();
+  }
+
+  // Brings nearer what convolutions will need.
+  __device__ void prefetch_all() const {
+    const ConvStep& conv = out.conv;
+    const int mine = threadIdx.x % WARPGROUP;
+    const int row = dealt.row_of(mine / WARP, mine / 4 % 8);
+#pragma unroll 1
+    for (int k = 0; has(k); k++) {
+      const int column = Work::tile(k, CLUSTER) * TILE;
+      const int channel = column - conv.first;
+      if (!out.convolves(column)) continue;
+      if (row < dealt.rows && mine % 4 < TAPS - 1) {
+        prefetch_line(history(conv, states_sh[row], channel) + mine % 4 * conv.channels);
+      }
+      if (mine >= TILE || channel + mine >= conv.channels) continue;
+      prefetch_line(conv.weight + (channel + mine) * TAPS);
+      if (mine % 8 == 0) {
+        prefetch_line(conv.bias + channel + mine);
+        prefetch_line(conv.in_scale + (channel + mine) * conv.in_scale_step);
+        prefetch_line(conv.out_scale + (channel + mine) * conv.out_scale_step);
+      }
+    }
+  }
+
+  // ---- the others
+
+  // The outputs of a tile, stored if they are f32 and otherwise left as codes in shared memory.
+  __device__ void scale(const int (&sums)[ROWS / 2], const Share& share, const float (&row_scales)[2],
+                        const float (&scales)[2], char* codes) const {
+    const int lane = threadIdx.x % WARP;
+    const float scale = *scale_sh;
+    if (!CODES<Out> || share.in_tail) {
+      const FloatRows& floats = float_rows(out, work.tail);
+#pragma unroll
+      for (int i = 0; i < DEALT * 4; i++) {
+        const int row = dealt.row_of(i / 4, lane % 4 * 2 + i % 2);
+        const int column = share.part * TILE + lane / 4 + i % 4 / 2 * 8;
+        if (row < dealt.rows && column < share.out_dim) {
+          store(floats, dealt.first_row + row, column, scaled_sum(sums[i], row_scales[i % 4 / 2], scale));
+        }
+      }
+      return;
+    }
+    const float inverses[2] = {inverse_of(scales[0]), inverse_of(scales[1])};
+    char* codes_sh_wr = codes + lane % 4 * 2 * CODES_PITCH + threadIdx.x / WARP % TILES * TILE + lane / 4;
+#pragma unroll
+    for (int i = 0; i < DEALT; i++) {
+      if (i >= dealt.live) break;
+      float values[4];
+      NearCode near[4];
+      bool certain = true;
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        values[c] = scaled_sum(sums[i * 4 + c], row_scales[c / 2], scale);
+        near[c] = near_code_of(values[c] * inverses[c / 2]);
+        certain = certain && near[c].certain;
+      }
+      if (!certain) {
+#pragma unroll
+        for (int c = 0; c < 4; c++) near[c].bits = code_of(values[c], scales[c / 2], inverses[c / 2]);
+      }
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        codes_sh_wr[(i * 8 + c % 2) * CODES_PITCH + c / 2 * 8] = static_cast<char>(near[c].bits);
+      }
+    }
+  }
+
+  // Convolves four columns of codes; `old` are words of history.
+  __device__ void convolve(const unsigned (&old)[DEALT][TAPS - 1], int column, const char* codes_sh_rd) const {
+    const ConvStep& conv = out.conv;
+    const int channel = column - conv.first;
+    const ConvFour four(conv, channel);
+#pragma unroll
+    for (int i = 0; i < DEALT; i++) {
+      const int row = dealt.row_of(i, threadIdx.x % WARPGROUP / FOURS);
+      if (row >= dealt.rows) break;
+      const int state = states_sh[row];
+      const unsigned known = state < 0 ? 0 : 0xffffffff;
+      const unsigned inputs[TAPS] = {old[i][0] & known, old[i][1] & known, old[i][2] & known,
+                                     *reinterpret_cast<const unsigned*>(codes_sh_rd + i * 8 * CODES_PITCH)};
+#pragma unroll
+      for (int t = 0; t < TAPS - 1; t++) {
+        *reinterpret_cast<unsigned*>(history(conv, state, channel) + t * conv.channels) = inputs[t + 1];
+      }
+      signed char* codes_gl_wr = out.codes.at + static_cast<size_t>(dealt.first_row + row) * out.codes.stride + column;
+      *reinterpret_cast<unsigned*>(codes_gl_wr) = four.result(inputs);
+    }
+  }
+
+  // Panels of this warpgroup.
+  __device__ void compute(Feed<CLUSTER, GROUPS>& feed, const char* slots_begin, uint32_t slots_sh, int slots, int warp,
+                          char* received, char* codes) const {
+    const int lane = threadIdx.x % WARP;
+    const int mine = threadIdx.x % WARPGROUP;
+    const int group = warp / TILES;
+    const int place = warp % TILES;
+    const uint32_t ready_sh = x_bars_sh + (X_BARRIERS + group) * 8;
+    const uint32_t free_sh = ready_sh + GROUPS * 8;
+    const int ratio_at = 2 * TILE_BYTES + lane / 4 * 4 - lane * PIECE;
+    uint32_t slot_sh = feed.first_sh;
+    int parity = 0;
+#pragma unroll 1
+    for (int k = group * TILES; has(k); k += GROUPS * TILES) {
+      const bool is_first = k < GROUPS * TILES;
+      const bool is_last = !has(k + GROUPS * TILES);
+      const bool exists = has(k + place);
+      const Share share = work.share(Work::tile(exists ? k + place : k, CLUSTER));
+      if (mine == 0 && dealt.live > 0) arrive_expecting(ready_sh, dealt.expected());
+
+      // Of the two outputs of this thread, and early, as they come from far.
+      float row_scales[2];
+      float scales[2] = {};
+#pragma unroll
+      for (int r = 0; r < 2; r++) {
+        const int column = share.part * TILE + lane / 4 + r * 8;
+        row_scales[r] = share.row_scale[min(column, share.out_dim - 1)];
+        if constexpr (CODES<Out>) {
+          const CodeRows& rows_out = code_rows(out);
+          scales[r] = rows_out.scale[share.in_tail ? 0 : min(column, work.out_dim - 1) * rows_out.step];
+        }
+      }
+
+      int sums[ROWS / 2] = {};
+      int a[2][16] = {};
+      uint32_t b = static_cast<uint32_t>(descriptor(x_sh));
+      const auto take = [&](int (&to)[16], int half) {
+        const char* from = slots_begin + (slot_sh - slots_sh);
+        const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + ratio_at + half * TILE_RATIOS));
+        const uint4* words = reinterpret_cast<const uint4*>(from + half * TILE_BYTES);
+        convert(words[0], ratios, to);
+        convert(words[WARP], ratios, to + 8);
+      };
+      const auto multiply = [&](int (&from)[16]) {
+        pin(sums);
+        pin(from);
+        begin_products();
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          Product<ROWS>::add(sums, from + i * 4, (descriptor(0) & 0xffffffff00000000) | (b + i * 2), 1);
+        }
+        end_products();
+        b += X_BYTES / 16;
+      };
+#pragma unroll 1
+      for (int chunk = 0; chunk < work.count; chunk += 2) {
+        if (exists) {
+          if (slots == 4) {
+            await_copies<3>();
+          } else if (slots == 3) {
+            await_copies<2>();
+          } else {
+            await_copies<1>();
+          }
+          __syncwarp();
+          take(a[0], 0);
+        }
+        if (is_first) await(x_bars_sh + chunk / 2 * 8, 0);
+        multiply(a[0]);
+        await_products<1>();
+        pin(a[1]);
+        if (exists) {
+          if (chunk + 1 < work.count) take(a[1], 1);
+          __syncwarp();
+          feed.next();
+          slot_sh = feed.after(slot_sh);
+        }
+        if (chunk + 1 == work.count) break;
+        multiply(a[1]);
+        await_products<1>();
+        pin(a[0]);
+      }
+      await_products<0>();
+      pin(a[0]);
+      pin(a[1]);
+      pin(sums);
+
+      if (is_first) {
+        await_cluster();
+        await(x_bars_sh, 0);  // all that x's warpgroup wrote, if there is no chunk
+      } else if (dealt.peers > 0) {
+        await(free_sh, parity ^ 1);
+      }
+      dealt.push(sums, shared_address(received), ready_sh);
+      if (dealt.live > 0) {
+        // Of the four columns that this thread will store.
+        const int column = Work::tile(k + mine % FOURS / 4, CLUSTER) * TILE + mine % 4 * 4;
+        unsigned old[DEALT][TAPS - 1];
+        bool convolves = false;
+        if constexpr (CONVOLVES<Out>) {
+          convolves = column < work.out_dim && out.convolves(column);
+          if (convolves) {
+#pragma unroll
+            for (int i = 0; i < DEALT; i++) {
+              const int state = states_sh[min(dealt.row_of(i, mine / FOURS), dealt.rows - 1)];
+              const signed char* from = history(out.conv, state, column - out.conv.first);
+#pragma unroll
+              for (int t = 0; t < TAPS - 1; t++) {
+                old[i][t] = *reinterpret_cast<const unsigned*>(from + t * out.conv.channels);
+              }
+            }
+          }
+        }
+        await(ready_sh, parity);
+        dealt.gather(sums, received);
+        if (exists) scale(sums, share, row_scales, scales, codes);
+        if (CODES<Out> || !is_last) sync_warpgroup(1 + group);
+        if (!is_last && mine < CLUSTER - 1) arrive_there(address_at((dealt.split + 1 + mine) % CLUSTER, free_sh));
+        if constexpr (CODES<Out>) {
+          const char* codes_sh_rd = codes + mine / FOURS * CODES_PITCH + mine % FOURS * 4;
+          if (convolves) {
+            if constexpr (CONVOLVES<Out>) convolve(old, column, codes_sh_rd);
+          } else if (column < work.out_dim) {
+#pragma unroll 1
+            for (int i = 0; i < dealt.live; i++) {
+              const int row = dealt.row_of(i, mine / FOURS);
+              if (row >= dealt.rows) break;
+              put_four(code_rows(out), dealt.first_row + row, column, work.out_dim,
+                       *reinterpret_cast<const char4*>(codes_sh_rd + i * 8 * CODES_PITCH));
+            }
+          }
+          if (!is_last) sync_warpgroup(1 + group);  // nobody reads the codes any more
+        }
+      }
+      parity ^= 1;
+    }
+  }
+
+  static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
+                             const float* x_scale, const Out& out, int n, int in, int out_dim, const Tail& tail) {
+    extern __shared__ __align__(1024) char dynamic_sh[];
+    const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x / WARP), 0);  // of which the compiler knows
+    const int lane = threadIdx.x % WARP;
+    const int group = warp / TILES;
+    const Dealt<ROWS, CLUSTER> dealt(n);
+    const int chunks = (in + CHUNK - 1) / CHUNK;
+    const int first = chunks * dealt.split / CLUSTER;
+    const int count = chunks * (dealt.split + 1) / CLUSTER - first;
+    const Work work = {weight, row_scale, out_dim, tail, chunks, first, count};
+
+    // x, what is received, codes and slots; then barriers, x_scale and the rows' states.
+    char* const received = dynamic_sh + (chunks + CLUSTER - 1) / CLUSTER * X_BYTES;
+    char* const codes = received + GROUPS * RECEIVED_BYTES;
+    char* const slots_begin = codes + GROUPS * CODES_BYTES;
+    char* const ends = dynamic_sh + ENDS_AT;
+    const int slots = min(MOST_SLOTS, static_cast<int>(ends - slots_begin) / (GROUPS * TILES * SLOT_BYTES));
+    const Sliced sliced = {work,
+                           dealt,
+                           out,
+                           x_scale,
+                           shared_address(dynamic_sh),
+                           shared_address(ends),
+                           reinterpret_cast<float*>(ends + BARRIERS * 8),
+                           reinterpret_cast<int*>(ends + BARRIERS * 8 + PIECE)};
+
+    if (group == GROUPS) {
+      arrive_in_cluster();
+      leave_registers<56>();
+      sliced.load(x, x_stride, in);
+      await_cluster();
+      return;
+    }
+    const uint32_t slots_sh = shared_address(slots_begin);
+    Feed<CLUSTER, GROUPS> feed(work, slots_sh, slots, warp);
+#pragma unroll 1
+    for (int slot = 0; slot < slots; slot++) feed.next();
+    if (warp == 0) {
+      for (int i = lane; i < BARRIERS; i += WARP) {
+        const int at = i - X_BARRIERS;
+        init_barrier(shared_address(ends) + i * 8, at < 0 ? WARPGROUP : at < GROUPS ? 1 : max(1, dealt.peers));
+      }
+      publish_barriers();
+      __syncwarp();
+      arrive_named(BEGIN_X, WARPGROUP + WARP);
+    }
+    arrive_in_cluster();
+    take_registers<152>();
+    sync_named(BEGIN, GROUPS * WARPGROUP);
+    sliced.compute(feed, slots_begin, slots_sh, slots, warp,
+                   received + group * RECEIVED_BYTES, codes + group * CODES_BYTES);
+    if (!sliced.has(group * TILES)) await_cluster();
+  }
+};
+
+#else
+
+#define IN_CLUSTERS_F32
+#define IN_CLUSTERS_I8
+
+// Other devices: a warp goes from tile to tile.
+template <int ROWS, int CLUSTER, typename Out>
+struct Sliced {
+  static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
+                             const float* x_scale, const Out& out, int n, int in, int out_dim, const Tail& tail) {
+    const int tiles = (out_dim + TILE - 1) / TILE + (tail.out_dim + TILE - 1) / TILE;
+    const int end_row = min(n, (static_cast<int>(blockIdx.y) + 1) * ROWS);
+    for (int tile = blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP; tile < tiles;
+         tile += gridDim.x * (THREADS / WARP)) {
+      const Share share = share_of(weight, row_scale, out_dim, tail, tile, TILE);
+      compute_tile<4>(share, share.part, x, x_stride, x_scale, out, tail, blockIdx.y * ROWS, end_row, in);
+    }
+  }
+};
+
+#endif
+
+// ---------------------------------------------------------------- entry points
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_F32
+linear_sliced32_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                          float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  Sliced<32, CLUSTER_F32, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim,
+                                          {});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_F32
+linear_sliced64_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                          float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  Sliced<64, CLUSTER_F32, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim,
+                                          {});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+linear_sliced32_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                         const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                         signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                         int out_scale_step, int n, int in, int out_dim,
+                         const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                         float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
+  Sliced<32, CLUSTER_I8, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+                                        {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
+                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+linear_sliced64_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                         const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                         signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                         int out_scale_step, int n, int in, int out_dim,
+                         const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                         float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
+  Sliced<64, CLUSTER_I8, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+                                        {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
+                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+linear_sliced32_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Sliced<32, CLUSTER_I8, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+linear_sliced64_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                              const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                              signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
+                              int out_scale_step, int n, int in, int out_dim,
+                              const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
+                              float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim,
+                              const int* __restrict__ slots, const int* __restrict__ positions,
+                              const float* __restrict__ conv_weight, const float* __restrict__ conv_bias,
+                              const float* __restrict__ conv_in_scale, int conv_in_scale_step,
+                              signed char* __restrict__ state, int state_stride,
+                              const float* __restrict__ conv_out_scale, int conv_out_scale_step, int conv_first,
+                              int channels) {
+  const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
+                         {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
+                          state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
+  Sliced<64, CLUSTER_I8, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+}

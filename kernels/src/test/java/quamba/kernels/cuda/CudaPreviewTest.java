@@ -1,0 +1,12 @@
+package quamba.kernels.cuda;
+
+import org.junit.jupiter.api.TestInstance;
+
+/** The contracts with the kernels of the preview. */
+@NeedsCuda
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+final class CudaPreviewTest extends CudaBackendTest {
+  CudaPreviewTest() {
+    super(true);
+  }
+}
