@@ -57,7 +57,8 @@ public final class CudaBackend implements Backend {
   private final CudaRotate rotate;
   private final CudaLayers layers;
   private final boolean preview;
-  private Optional<CudaConstants> recording = Optional.empty(); // the constants of what is recorded
+  private Optional<CudaRecordingBytes> recording =
+      Optional.empty(); // the constants of what is recorded
 
   private CudaBackend(CudaContext context, boolean preview) {
     this.context = context;
@@ -339,7 +340,7 @@ public final class CudaBackend implements Backend {
   @Override
   public Recording record(Runnable operations) {
     context.enter();
-    CudaConstants constants = new CudaConstants(context);
+    CudaRecordingBytes constants = new CudaRecordingBytes(context);
     recording = Optional.of(constants);
     try {
       return CudaGraph.capture(context, constants, operations);

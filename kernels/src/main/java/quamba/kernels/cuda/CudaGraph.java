@@ -19,12 +19,12 @@ import quamba.kernels.Recording;
 final class CudaGraph implements Recording {
   private final CudaContext context;
   private final CUgraphExec graph = new CUgraphExec();
-  private final CudaConstants constants;
+  private final CudaRecordingBytes constants;
   private final long[] launches = new long[1];
   private boolean instantiated;
   private boolean closed;
 
-  private CudaGraph(CudaContext context, CudaConstants constants) {
+  private CudaGraph(CudaContext context, CudaRecordingBytes constants) {
     this.context = context;
     this.constants = constants;
   }
@@ -34,7 +34,7 @@ final class CudaGraph implements Recording {
    *
    * @param constants what the operations add to while they are captured; the graph's from now on
    */
-  static CudaGraph capture(CudaContext context, CudaConstants constants, Runnable operations) {
+  static CudaGraph capture(CudaContext context, CudaRecordingBytes constants, Runnable operations) {
     CudaGraph recorded = new CudaGraph(context, constants);
     try {
       recorded.capture(operations);

@@ -56,7 +56,7 @@ final class CudaLayers {
   /**
    * How many of the layers, from the first on, one launch can run; 0 if it cannot run the first.
    */
-  int count(List<Layer> layers, Batch batch, CudaConstants constants) {
+  int count(List<Layer> layers, Batch batch, CudaRecordingBytes constants) {
     if (!context.hasWarpgroups() || batch.rows() != 1 || batch.tokens() != 1) {
       return 0;
     }
@@ -71,7 +71,7 @@ final class CudaLayers {
   }
 
   /** Launches layers of which {@link #count} says that it can. */
-  void run(List<Layer> layers, Batch batch, CudaConstants constants) {
+  void run(List<Layer> layers, Batch batch, CudaRecordingBytes constants) {
     CudaTensor all =
         CudaTensor.dense(
             DType.I8, Shape.of(layers.size() * CudaLayerField.bytes()), constants.next());

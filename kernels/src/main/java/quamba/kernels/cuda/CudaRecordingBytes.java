@@ -12,14 +12,14 @@ import jcuda.Pointer;
  * What kernels of a recording read beside their arguments. It is added while operations are
  * recorded, and copied to the device at once before the recording runs.
  */
-final class CudaConstants implements AutoCloseable {
+final class CudaRecordingBytes implements AutoCloseable {
   private static final int BYTES = 64 << 10;
 
   private final CudaContext context;
   private final CudaAddress address = new CudaAddress();
   private final ByteBuffer bytes = ByteBuffer.allocateDirect(BYTES).order(ByteOrder.nativeOrder());
 
-  CudaConstants(CudaContext context) {
+  CudaRecordingBytes(CudaContext context) {
     this.context = context;
     CudaFaults.check(cuMemAlloc(address, BYTES), "cuMemAlloc");
   }
