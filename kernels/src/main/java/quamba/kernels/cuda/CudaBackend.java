@@ -326,8 +326,7 @@ public final class CudaBackend implements Backend {
   public void layers(List<Layer> all, Batch batch) {
     List<Layer> rest = all;
     while (!rest.isEmpty()) {
-      int together =
-          preview && recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
+      int together = recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
       if (together == 0) {
         rest.get(0).run(this, batch);
       } else {
@@ -340,10 +339,9 @@ public final class CudaBackend implements Backend {
   @Override
   public Recording record(Runnable operations) {
     context.enter();
-    CudaRecordingBytes constants = new CudaRecordingBytes(context);
-    recording = Optional.of(constants);
+    recording = preview ? Optional.of(new CudaRecordingBytes(context)) : Optional.empty();
     try {
-      return CudaGraph.capture(context, constants, operations);
+      return CudaGraph.capture(context, recording, operations);
     } finally {
       recording = Optional.empty();
     }

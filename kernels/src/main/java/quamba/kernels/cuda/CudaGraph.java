@@ -9,6 +9,7 @@ import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
 import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
+import java.util.Optional;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUresult;
@@ -19,26 +20,27 @@ import quamba.kernels.Recording;
 final class CudaGraph implements Recording {
   private final CudaContext context;
   private final CUgraphExec graph = new CUgraphExec();
-  private final CudaRecordingBytes constants;
+  private final Optional<CudaRecordingBytes> beside;
   private final long[] launches = new long[1];
   private boolean instantiated;
   private boolean closed;
 
-  private CudaGraph(CudaContext context, CudaRecordingBytes constants) {
+  private CudaGraph(CudaContext context, Optional<CudaRecordingBytes> beside) {
     this.context = context;
-    this.constants = constants;
+    this.beside = beside;
   }
 
   /**
    * Captures what {@code operations} launches; none of it runs yet.
    *
-   * @param constants what the operations add to while they are captured; the graph's from now on
+   * @param beside what the operations add to while they are captured; the graph's from now on
    */
-  static CudaGraph capture(CudaContext context, CudaRecordingBytes constants, Runnable operations) {
-    CudaGraph recorded = new CudaGraph(context, constants);
+  static CudaGraph capture(
+      CudaContext context, Optional<CudaRecordingBytes> beside, Runnable operations) {
+    CudaGraph recorded = new CudaGraph(context, beside);
     try {
       recorded.capture(operations);
-      constants.upload();
+      beside.ifPresent(CudaRecordingBytes::upload);
       return recorded;
     } catch (RuntimeException | Error e) {
       recorded.close();
@@ -90,7 +92,7 @@ final class CudaGraph implements Recording {
       if (instantiated) {
         cuGraphExecDestroy(graph);
       }
-      constants.close();
+      beside.ifPresent(CudaRecordingBytes::close);
     }
     closed = true;
   }

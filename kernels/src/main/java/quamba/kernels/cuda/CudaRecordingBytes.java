@@ -24,7 +24,7 @@ final class CudaRecordingBytes implements AutoCloseable {
     CudaFaults.check(cuMemAlloc(address, BYTES), "cuMemAlloc");
   }
 
-  /** Room for so many bytes more? */
+  /** Whether there is room for so many bytes more. */
   boolean hasRoom(long more) {
     return bytes.remaining() >= more;
   }
@@ -45,7 +45,7 @@ final class CudaRecordingBytes implements AutoCloseable {
     if (count > 0) {
       CudaFaults.check(
           cuMemcpyHtoDAsync(address, Pointer.to(bytes.duplicate().flip()), count, context.stream()),
-          "copy of constants");
+          "copy of what a recording reads");
       context.synchronize();
     }
   }
