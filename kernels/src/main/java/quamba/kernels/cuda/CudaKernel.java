@@ -1,5 +1,11 @@
 package quamba.kernels.cuda;
 
+import static quamba.kernels.cuda.CudaLinearParameters.linearOfCodes;
+import static quamba.kernels.cuda.CudaLinearParameters.linearPacked;
+import static quamba.kernels.cuda.CudaLinearParameters.linearWide;
+import static quamba.kernels.cuda.CudaLinearParameters.withConv;
+import static quamba.kernels.cuda.CudaLinearParameters.withTail;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -31,141 +37,58 @@ enum CudaKernel {
       256,
       "const float* weight, const float* x, int x_stride, float* out, int out_stride, int n,"
           + " int in, int out_dim"),
-  LINEAR_FEW_I8_I8_F32("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.F32)),
-  LINEAR_FEW_I8_I8_I8("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.I8)),
-  LINEAR_I8_I8_F32("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.F32)),
-  LINEAR_I8_I8_I8("linear_codes", 256, CudaLinearParameters.linearOfCodes(DType.I8)),
-  LINEAR_FEW8_I4_I8_F32(
-      "linear_codes_few", 256, 8 * 12_480, CudaLinearParameters.linearPacked(DType.F32, "")),
-  LINEAR_FEW16_I4_I8_F32(
-      "linear_codes_few", 256, 8 * 12_416, CudaLinearParameters.linearPacked(DType.F32, "")),
-  LINEAR_FEW8_I4_I8_I8(
-      "linear_codes_few",
-      256,
-      8 * 12_480,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
-  LINEAR_FEW16_I4_I8_I8(
-      "linear_codes_few",
-      256,
-      8 * 12_416,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
+  LINEAR_FEW_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
+  LINEAR_FEW_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
+  LINEAR_I8_I8_F32("linear_codes", 256, linearOfCodes(DType.F32)),
+  LINEAR_I8_I8_I8("linear_codes", 256, linearOfCodes(DType.I8)),
+  LINEAR_FEW8_I4_I8_F32("linear_codes_few", 256, 8 * 12_480, linearPacked(DType.F32, "")),
+  LINEAR_FEW16_I4_I8_F32("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.F32, "")),
+  LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withTail(linearPacked(DType.I8, ""))),
+  LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withTail(linearPacked(DType.I8, ""))),
   LINEAR_NARROW16_I4_I8_F32(
-      "linear_codes_narrow",
-      128,
-      38_656,
-      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow", 128, 38_656, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW32_I4_I8_F32(
-      "linear_codes_narrow",
-      128,
-      50_944,
-      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow", 128, 50_944, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW64_I4_I8_F32(
-      "linear_codes_narrow",
-      128,
-      50_688,
-      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow", 128, 50_688, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW128_I4_I8_F32(
-      "linear_codes_narrow",
-      256,
-      100_352,
-      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow", 256, 100_352, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW256_I4_I8_F32(
-      "linear_codes_narrow",
-      256,
-      207_104,
-      CudaLinearParameters.linearPacked(DType.F32, "int splits, ")),
+      "linear_codes_narrow", 256, 207_104, linearPacked(DType.F32, "int splits, ")),
   LINEAR_NARROW16_I4_I8_I8(
-      "linear_codes_narrow",
-      128,
-      38_656,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow", 128, 38_656, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW32_I4_I8_I8(
-      "linear_codes_narrow",
-      128,
-      50_944,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow", 128, 50_944, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW64_I4_I8_I8(
-      "linear_codes_narrow",
-      128,
-      50_688,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow", 128, 50_688, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW128_I4_I8_I8(
-      "linear_codes_narrow",
-      256,
-      100_352,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
+      "linear_codes_narrow", 256, 100_352, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_NARROW256_I4_I8_I8(
-      "linear_codes_narrow",
-      256,
-      207_104,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, "int splits, "))),
-  LINEAR_SLICED32_I4_I8_F32(
-      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.linearPacked(DType.F32, "")),
-  LINEAR_SLICED64_I4_I8_F32(
-      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.linearPacked(DType.F32, "")),
+      "linear_codes_narrow", 256, 207_104, withTail(linearPacked(DType.I8, "int splits, "))),
+  LINEAR_SLICED32_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
+  LINEAR_SLICED64_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
   LINEAR_SLICED32_I4_I8_I8(
-      "linear_codes_sliced",
-      512,
-      232_448,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
+      "linear_codes_sliced", 512, 232_448, withTail(linearPacked(DType.I8, ""))),
   LINEAR_SLICED64_I4_I8_I8(
-      "linear_codes_sliced",
-      512,
-      232_448,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearPacked(DType.I8, ""))),
-  LINEAR_SLICED32_CONV_I4_I8_I8(
-      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.withConv("")),
-  LINEAR_SLICED64_CONV_I4_I8_I8(
-      "linear_codes_sliced", 512, 232_448, CudaLinearParameters.withConv("")),
-  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, CudaLinearParameters.withConv("")),
-  LINEAR_FEW16_CONV_I4_I8_I8(
-      "linear_codes_few", 256, 8 * 12_416, CudaLinearParameters.withConv("")),
-  LINEAR_NARROW32_CONV_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_944, CudaLinearParameters.withConv("int splits, ")),
-  LINEAR_NARROW64_CONV_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_688, CudaLinearParameters.withConv("int splits, ")),
-  LINEAR_WIDE256_I8_I8_F32(
-      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE192_I8_I8_F32(
-      "linear_codes_wide", 384, 222_208, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE160_I8_I8_F32(
-      "linear_codes_wide", 384, 201_728, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE128_I8_I8_F32(
-      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE96_I8_I8_F32(
-      "linear_codes_wide", 384, 218_112, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE64_I8_I8_F32(
-      "linear_codes_wide", 384, 214_016, CudaLinearParameters.linearWide(DType.F32)),
-  LINEAR_WIDE256_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      214_016,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
-  LINEAR_WIDE192_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      222_208,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
-  LINEAR_WIDE160_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      201_728,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
-  LINEAR_WIDE128_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      214_016,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
-  LINEAR_WIDE96_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      218_112,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
-  LINEAR_WIDE64_I8_I8_I8(
-      "linear_codes_wide",
-      384,
-      214_016,
-      CudaLinearParameters.withTail(CudaLinearParameters.linearWide(DType.I8))),
+      "linear_codes_sliced", 512, 232_448, withTail(linearPacked(DType.I8, ""))),
+  LINEAR_SLICED32_CONV_I4_I8_I8("linear_codes_sliced", 512, 232_448, withConv("")),
+  LINEAR_SLICED64_CONV_I4_I8_I8("linear_codes_sliced", 512, 232_448, withConv("")),
+  LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withConv("")),
+  LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
+  LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
+  LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
+  LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 222_208, linearWide(DType.F32)),
+  LINEAR_WIDE160_I8_I8_F32("linear_codes_wide", 384, 201_728, linearWide(DType.F32)),
+  LINEAR_WIDE128_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE96_I8_I8_F32("linear_codes_wide", 384, 218_112, linearWide(DType.F32)),
+  LINEAR_WIDE64_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
+  LINEAR_WIDE256_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE192_I8_I8_I8("linear_codes_wide", 384, 222_208, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE160_I8_I8_I8("linear_codes_wide", 384, 201_728, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE128_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE96_I8_I8_I8("linear_codes_wide", 384, 218_112, withTail(linearWide(DType.I8))),
+  LINEAR_WIDE64_I8_I8_I8("linear_codes_wide", 384, 214_016, withTail(linearWide(DType.I8))),
   CONV_F32_F32_F32(
       128, conv(DType.F32, "const int* starts, const int* positions", ", int conv_width")),
   CONV_I8_I8_I8(128, conv(DType.I8, "const int* starts, const int* positions", ", int conv_width")),
