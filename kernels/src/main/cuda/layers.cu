@@ -6,7 +6,7 @@
 //   positions  (1) i32
 //   hidden     (model_dim) f32, added to residual by the first layer's norm; what the last layer's out_proj leaves
 //   residual   (model_dim) f32, updated
-//   barrier    (1) i32, 0 before the first launch
+//   barrier    (1) i32, 0 before the first launch and written by launches alone
 //
 // Entry points, at the end: layers_decode_1536, _2048, _3072, _4096, _5120 and _8192, for that many columns of the gate.
 // One block a multiprocessor, all of them at once (a cooperative launch), with dynamic shared memory of 231,976 bytes.

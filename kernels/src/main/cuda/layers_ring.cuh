@@ -14,9 +14,9 @@ constexpr int SPARE = 256;  // threads from here on have nothing to do in a norm
 constexpr int PART_Q = WARPS * TILE_BYTES;  // of a part of a block's weights, a chunk of a tile a warp
 constexpr int PART_BYTES = PART_Q + WARPS * TILE_RATIOS;
 constexpr int HELD_PARTS = 10;  // of the ring
-constexpr int MOST_TILES = 16;                        // of a block, in one product
+constexpr int MOST_TILES = 16;  // of a block, in one product
 static_assert(MOST_TILES * TILE == WORKERS - SPARE, "an output of in_proj a spare thread");
-constexpr int MOST_IN = WIDE;                         // inputs of a product
+constexpr int MOST_IN = WIDE;  // inputs of a product
 
 // What does not change in a launch.
 struct Launch {
@@ -40,7 +40,7 @@ struct Memory {
   };
   HeadBefore before;
   float squares[WIDE / PART];
-  int x[MOST_IN / 4];  // of a product, see Inputs
+  int x[MOST_IN / 4];  // of a product, see ProductInputs
   int sums[MOST_TILES * TILE];
   Layer layers[2];
   float scales[2][2];  // of the inputs of in_proj and out_proj, of layers as these

@@ -16,9 +16,10 @@ import quamba.kernels.Tensor;
  * with 4-bit weights, states that are replayed and rotation, on devices with warpgroups.
  */
 final class CudaLayers {
-  /** Outputs of one block and product, inputs of a norm and of a product, as in layers.cu. */
+  /** Of outputs of one block and product, as in layers_ring.cuh. */
   static final int MOST_TILES = 16;
 
+  /** Columns that a norm keeps in registers, MOST_HELD of norm.cuh. */
   private static final int MOST_MODEL_DIM = 4096;
 
   /** Formats of states, as in layers.cuh. */
@@ -42,7 +43,7 @@ final class CudaLayers {
   private final CudaLaunch launch;
   private final CudaContext context;
   private final CudaScan scan;
-  private final CudaTensor barrier; // (1) i32, zero but while the kernel runs
+  private final CudaTensor barrier; // (1) i32, which is the kernel's alone
 
   CudaLayers(CudaContext context, CudaLaunch launch, CudaScan scan, CudaArena arena) {
     this.context = context;
@@ -56,7 +57,7 @@ final class CudaLayers {
   /**
    * How many of the layers, from the first on, one launch can run; 0 if it cannot run the first.
    */
-  int count(List<Layer> layers, Batch batch, CudaRecordingBytes constants) {
+  int count(List<Layer> layers, Batch batch, CudaRecordingBytes beside) {
     if (!context.hasWarpgroups() || batch.rows() != 1 || batch.tokens() != 1) {
       return 0;
     }
@@ -64,18 +65,17 @@ final class CudaLayers {
     while (count < layers.size()
         && fits(layers.get(count), batch)
         && isLike(layers.get(count), layers.get(0))
-        && constants.hasRoom((count + 1L) * CudaLayerField.bytes())) {
+        && beside.hasRoom((count + 1L) * CudaLayerField.bytes())) {
       count++;
     }
     return count;
   }
 
   /** Launches layers of which {@link #count} says that it can. */
-  void run(List<Layer> layers, Batch batch, CudaRecordingBytes constants) {
+  void run(List<Layer> layers, Batch batch, CudaRecordingBytes beside) {
     CudaTensor all =
-        CudaTensor.dense(
-            DType.I8, Shape.of(layers.size() * CudaLayerField.bytes()), constants.next());
-    layers.forEach(layer -> fields(layer).write(constants.bytes()));
+        CudaTensor.dense(DType.I8, Shape.of(layers.size() * CudaLayerField.bytes()), beside.next());
+    layers.forEach(layer -> fields(layer).write(beside.bytes()));
     Layer.In in = layers.get(0).in();
     launch
         .of(KERNELS.get(layers.get(0).mix().y().shape().dim(1)))
