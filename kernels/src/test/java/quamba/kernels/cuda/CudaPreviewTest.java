@@ -6,7 +6,8 @@ import org.junit.jupiter.api.TestInstance;
 @NeedsCuda
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CudaPreviewTest extends CudaBackendTest {
-  CudaPreviewTest() {
-    super(true);
+  @Override
+  boolean preview() {
+    return true;
   }
 }
