@@ -61,6 +61,13 @@ __device__ float block_sum(float value) {
   return sum;
 }
 
+// a & b | c, in one instruction, of which the compiler may make two.
+inline __device__ unsigned and_or(unsigned a, unsigned b, unsigned c) {
+  unsigned result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+  return result;
+}
+
 // 2^x and 1 / x within two units in the last place.
 inline __device__ float exp2_near(float x) {
   float y;

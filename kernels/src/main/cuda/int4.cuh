@@ -38,12 +38,8 @@ inline __device__ __half2 half2_of(unsigned bits) { return *reinterpret_cast<con
 
 inline __device__ unsigned bits_of(__half2 value) { return *reinterpret_cast<const unsigned*>(&value); }
 
-// Nibbles of a word under the bits of 1024. In one instruction, which the compiler makes two of.
-inline __device__ unsigned under_1024(unsigned word, unsigned nibbles) {
-  unsigned bits;
-  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(bits) : "r"(word), "r"(nibbles), "r"(0x64006400));
-  return bits;
-}
+// Nibbles of a word under the bits of 1024.
+inline __device__ unsigned under_1024(unsigned word, unsigned nibbles) { return and_or(word, nibbles, 0x64006400); }
 
 // Two codes, in the low bytes of each half. A nibble under the bits of 1024 is 1024 + nibble, or 1024 + 16 * nibble;
 // 1536 + q * ratio, rounded once, has steps of 1, and so the code in its low bits.

@@ -127,13 +127,6 @@ inline __device__ void put_factors(CodesChunk& sh, const Weights& weights, int h
   }
 }
 
-// a & b | c
-inline __device__ unsigned and_or(unsigned a, unsigned b, unsigned c) {
-  unsigned result;
-  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
-  return result;
-}
-
 // The codes in bytes 0 and 2 as bf16: 128 + the low seven bits, less 128 or, where the highest bit stands, 256.
 inline __device__ unsigned narrow_two(unsigned codes) {
   constexpr unsigned ONES = 0x43004300u;  // 128, whose ones are the lowest bits

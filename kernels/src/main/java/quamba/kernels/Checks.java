@@ -66,7 +66,12 @@ final class Checks {
 
   /** A copy between a tensor and the host. */
   void copy(String name, Tensor tensor, ByteBuffer buffer) {
-    checkSize(name, tensor, buffer);
+    long expected = tensor.shape().elements() * tensor.dtype().bytes();
+    if (buffer.remaining() != expected) {
+      throw new IllegalArgumentException(
+          "%s: expected %d bytes for %s, found %d"
+              .formatted(name, expected, describe(tensor), buffer.remaining()));
+    }
   }
 
   void embed(Tensor ids, Tensor table, Tensor out) {
@@ -290,15 +295,6 @@ final class Checks {
     if (!fits(tensor.shape(), dims)) {
       throw new IllegalArgumentException(
           "%s: expected %s, found %s".formatted(name, pattern(dims), tensor.shape()));
-    }
-  }
-
-  private static void checkSize(String name, Tensor tensor, ByteBuffer buffer) {
-    long expected = tensor.shape().elements() * tensor.dtype().bytes();
-    if (buffer.remaining() != expected) {
-      throw new IllegalArgumentException(
-          "%s: expected %d bytes for %s, found %d"
-              .formatted(name, expected, describe(tensor), buffer.remaining()));
     }
   }
 

@@ -10,8 +10,7 @@ import java.util.function.IntToDoubleFunction;
 /**
  * Asks a backend for results that are known beforehand, of every operation and in the sizes that
  * choose among its kernels, so that a build or a device that computes nothing, or something else,
- * is found when it is opened and not by its texts. Takes milliseconds, and a few MiB that the
- * backend keeps.
+ * is found when it is opened and not by its texts. It takes a few MiB that the backend keeps.
  */
 public final class KnownAnswers {
   private static final int MODEL_DIM = 256;
@@ -52,9 +51,7 @@ public final class KnownAnswers {
     KnownAnswers answers = new KnownAnswers(backend);
     answers.embed();
     answers.norm();
-    for (int rows : new int[] {1, 12, 40, 64, ROWS}) {
-      answers.linear(rows);
-    }
+    answers.linear();
     answers.conv();
     for (DType input : new DType[] {DType.F32, DType.I8}) {
       answers.scan(new ScanState.F32(), input);
@@ -86,66 +83,71 @@ public final class KnownAnswers {
     expect("norm, residual", residual, EXACT, i -> x[i]);
   }
 
+  /** A matrix, and its products with the rows of {@link #rowsOfCodes}. */
+  private record Known(Linear linear, double[] products) {}
+
   /** Floats, and 8-bit and 4-bit weights by codes; small integers, whose sums are exact. */
-  private void linear(int rows) {
-    byte[] codes = new byte[rows * MODEL_DIM];
-    float[] numbers = new float[codes.length];
-    for (int i = 0; i < codes.length; i++) {
-      codes[i] = (byte) (i * 7 % 11 - i / MODEL_DIM % 5);
-      numbers[i] = codes[i];
-    }
+  private void linear() {
     byte[] weights = new byte[OUTPUTS * MODEL_DIM];
-    byte[] nibbles = new byte[weights.length / 2];
     float[] values = new float[weights.length];
+    byte[] nibbles = new byte[weights.length / 2];
     for (int i = 0; i < weights.length; i++) {
       weights[i] = (byte) (i * 5 % 13 - i / MODEL_DIM % 7);
       values[i] = weights[i];
-    }
-    for (int i = 0; i < nibbles.length; i++) {
-      nibbles[i] = (byte) (i * 29 % 251);
+      nibbles[i / 2] = (byte) (i / 2 * 29 % 251);
     }
     HostTensor ones = HostTensor.of(Shape.of(OUTPUTS), filled(OUTPUTS, 1));
-    QuantizedWeight eight = QuantizedWeight.of(bytes(DType.I8, weights, MODEL_DIM), ones);
     HostTensor groups = HostTensor.of(Shape.of(OUTPUTS, 2), filled(2 * OUTPUTS, 1));
-    QuantizedWeight four = QuantizedWeight.of(bytes(DType.U8, nibbles, MODEL_DIM / 2), groups);
+    byte[] x = rowsOfCodes();
+    Known byEight = known(x, QuantizedWeight.of(bytes(DType.I8, weights, MODEL_DIM), ones));
+    Known byFour = known(x, QuantizedWeight.of(bytes(DType.U8, nibbles, MODEL_DIM / 2), groups));
+    Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(OUTPUTS, MODEL_DIM), values)));
+    for (int rows : new int[] {1, 12, 40, 64, ROWS}) {
+      String size = ", %d rows".formatted(rows);
+      byte[] some = Arrays.copyOf(x, rows * MODEL_DIM);
+      float[] numbers = new float[some.length];
+      for (int i = 0; i < some.length; i++) {
+        numbers[i] = some[i];
+      }
+      Tensor plain = zeros(rows, OUTPUTS);
+      backend.linear(byFloats, floats(numbers, rows, MODEL_DIM), plain);
+      expect("linear of floats" + size, plain, EXACT, i -> byEight.products[i]);
 
-    Tensor x = codes(codes, rows, MODEL_DIM);
-    String size = ", %d rows".formatted(rows);
-    Tensor packed = backend.pack(HostTensor.of(Shape.of(OUTPUTS, MODEL_DIM), values));
-    Tensor plain = zeros(rows, OUTPUTS);
-    backend.linear(new Linear(packed), floats(numbers, rows, MODEL_DIM), plain);
-    expect(
-        "linear of floats" + size,
-        plain,
-        EXACT,
-        i -> dot(numbers, i / OUTPUTS, eight, i % OUTPUTS));
-
-    Tensor first = zeros(rows, OUTPUTS);
-    Tensor second = zeros(rows, OUTPUTS);
-    Linear byEight = new Linear(backend.pack(eight, DType.I8));
-    Linear byFour = new Linear(backend.pack(four, DType.I8));
-    backend.linears(x, List.of(new Product(byEight, first), new Product(byFour, second)));
-    expect(
-        "linear of 8 bits" + size,
-        first,
-        EXACT,
-        i -> dot(numbers, i / OUTPUTS, eight, i % OUTPUTS));
-    expect(
-        "linear of 4 bits" + size,
-        second,
-        EXACT,
-        i -> dot(numbers, i / OUTPUTS, four, i % OUTPUTS));
+      Tensor first = zeros(rows, OUTPUTS);
+      Tensor second = zeros(rows, OUTPUTS);
+      List<Product> products =
+          List.of(new Product(byEight.linear, first), new Product(byFour.linear, second));
+      backend.linears(codes(some, rows, MODEL_DIM), products);
+      expect("linear of 8 bits" + size, first, EXACT, i -> byEight.products[i]);
+      expect("linear of 4 bits" + size, second, EXACT, i -> byFour.products[i]);
+    }
   }
 
-  private static double dot(float[] x, int row, QuantizedWeight weight, int output) {
-    QuantizedWeight.Int8 codes = weight.asInt8();
-    double sum = 0;
-    for (int i = 0; i < MODEL_DIM; i++) {
-      sum += x[row * MODEL_DIM + i] * codes.codes().data().get(output * MODEL_DIM + i);
+  private static byte[] rowsOfCodes() {
+    byte[] codes = new byte[ROWS * MODEL_DIM];
+    for (int i = 0; i < codes.length; i++) {
+      codes[i] = (byte) (i * 7 % 11 - i / MODEL_DIM % 5);
     }
-    float[] scale = new float[1];
-    HostFloats.read(codes.scales(), output, 1, scale, 0);
-    return sum * scale[0];
+    return codes;
+  }
+
+  private Known known(byte[] x, QuantizedWeight weight) {
+    QuantizedWeight.Int8 wide = weight.asInt8();
+    byte[] codes = new byte[OUTPUTS * MODEL_DIM];
+    wide.codes().data().get(0, codes);
+    float[] scales = new float[OUTPUTS];
+    HostFloats.read(wide.scales(), 0, OUTPUTS, scales, 0);
+    double[] products = new double[ROWS * OUTPUTS];
+    for (int at = 0; at < products.length; at++) {
+      int row = at / OUTPUTS * MODEL_DIM;
+      int output = at % OUTPUTS * MODEL_DIM;
+      int sum = 0;
+      for (int i = 0; i < MODEL_DIM; i++) {
+        sum += x[row + i] * codes[output + i];
+      }
+      products[at] = (double) sum * scales[at % OUTPUTS];
+    }
+    return new Known(new Linear(backend.pack(weight, DType.I8)), products);
   }
 
   /** A single tap looks back: at the first tokens at zeros, then at what the state has kept. */

@@ -43,8 +43,12 @@ public final class Backends {
     }
   }
 
-  /** The same, if it computes what it should. */
-  private static Backend known(Backend backend) {
+  /**
+   * The same, if it computes what it should; otherwise it is closed.
+   *
+   * @throws BackendUnavailableException naming what it computes wrong
+   */
+  static Backend known(Backend backend) {
     try {
       KnownAnswers.check(backend);
       return backend;

@@ -165,6 +165,9 @@ class EngineTest {
       assertTrue(full.nanos() > full.generatedTokens() / 16 * 3_000_000L / 2, full.toString());
       assertTrue(results.firstTokenMillis() > 0 && results.firstTokenMillis() < full.endMillis());
     }
+    assertTrue(
+        model.mixed,
+        "steps with and without rounding in them, of which the model checks the order");
     double busy = model.rowsOfSteps.stream().mapToInt(rows -> rows).average().orElseThrow();
     assertTrue(busy > 12, "rows of a step on average, of 16 slots: " + busy);
   }

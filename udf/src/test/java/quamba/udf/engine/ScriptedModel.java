@@ -23,6 +23,7 @@ final class ScriptedModel implements Model {
   private final int[] seen;
   private final boolean[] started;
   final List<Integer> rowsOfSteps = new ArrayList<>();
+  volatile boolean mixed; // whether some step had both rows that are rounded and such that are not
   volatile long stepMillis;
   volatile boolean closed;
   volatile int failAtStep = -1;
@@ -78,6 +79,7 @@ final class ScriptedModel implements Model {
     rowsOfSteps.add(step.rows());
     require(step.rows() > 0 && step.rows() <= slots, "rows " + step.rows());
     require(step.tokens() <= tokensPerStep, "tokens " + step.tokens());
+    requireRoundedFirst(step);
     Set<Integer> once = new HashSet<>();
     ByteBuffer sampled = step.sampled();
     for (int row = 0; row < step.rows(); row++) {
@@ -97,6 +99,17 @@ final class ScriptedModel implements Model {
       if (row < step.sampledRows()) {
         sampled.putInt(row * Integer.BYTES, next(histories[slot]));
       }
+    }
+  }
+
+  /** Of the rows with one id to see, those whose states are rounded behind it. */
+  private void requireRoundedFirst(Step step) {
+    boolean others = false;
+    for (int row = 0; row < Math.min(step.singleRows(), step.sampledRows()); row++) {
+      boolean rounded = at(step.positions(), row) % 16 == 15;
+      require(!(others && rounded), "a row that is rounded behind one that is not");
+      others |= !rounded;
+      mixed |= others && at(step.positions(), 0) % 16 == 15;
     }
   }
 
