@@ -83,8 +83,8 @@ public final class KnownAnswers {
     expect("norm, residual", residual, EXACT, i -> x[i]);
   }
 
-  /** A matrix, and its products with the rows of {@link #rowsOfCodes}. */
-  private record Known(Linear linear, double[] products) {}
+  /** A matrix, and element i of its products with the rows of {@link #rowsOfCodes}. */
+  private record Known(Linear linear, IntToDoubleFunction product) {}
 
   /** Floats, and 8-bit and 4-bit weights by codes; small integers, whose sums are exact. */
   private void linear() {
@@ -111,15 +111,15 @@ public final class KnownAnswers {
       }
       Tensor plain = zeros(rows, OUTPUTS);
       backend.linear(byFloats, floats(numbers, rows, MODEL_DIM), plain);
-      expect("linear of floats" + size, plain, EXACT, i -> byEight.products[i]);
+      expect("linear of floats" + size, plain, EXACT, byEight.product);
 
       Tensor first = zeros(rows, OUTPUTS);
       Tensor second = zeros(rows, OUTPUTS);
       List<Product> products =
           List.of(new Product(byEight.linear, first), new Product(byFour.linear, second));
       backend.linears(codes(some, rows, MODEL_DIM), products);
-      expect("linear of 8 bits" + size, first, EXACT, i -> byEight.products[i]);
-      expect("linear of 4 bits" + size, second, EXACT, i -> byFour.products[i]);
+      expect("linear of 8 bits" + size, first, EXACT, byEight.product);
+      expect("linear of 4 bits" + size, second, EXACT, byFour.product);
     }
   }
 
@@ -147,7 +147,7 @@ public final class KnownAnswers {
       }
       products[at] = (double) sum * scales[at % OUTPUTS];
     }
-    return new Known(new Linear(backend.pack(weight, DType.I8)), products);
+    return new Known(new Linear(backend.pack(weight, DType.I8)), i -> products[i]);
   }
 
   /** A single tap looks back: at the first tokens at zeros, then at what the state has kept. */
