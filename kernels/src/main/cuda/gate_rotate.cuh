@@ -1,16 +1,15 @@
 // What gate_rotate.cu does with a row. Holds no entry point.
 //
-// A warp has parts of 128 columns, a lane 4 neighbours of each, in registers up to the inner 7 levels of S; the rest of H
-// mixes what lies parts apart, in registers again, after one exchange through shared memory.
+// A lane has 4 neighbours of a part of 128 columns, in registers up to the inner 7 levels of S; the rest of H mixes what
+// lies parts apart, in registers again, after one exchange through shared memory. With few rows a block's code runs once
+// and coming from far is what it mostly costs, so there is little of it, for many threads.
 #pragma once
 #include "gate.cuh"
 #include "hadamard.cuh"
 
-constexpr int GATE_THREADS = 256;
-constexpr int GATE_WIDE_THREADS = 512;
 constexpr int PART = WARP * FOUR;
-constexpr int WIDEST = 7168;  // of GATE_THREADS
-constexpr int WIDE = 8192;
+constexpr int WIDEST = 8192;
+constexpr int QUARTERS = 4;  // of the units, which threads mix
 
 inline __device__ void butterfly(float& a, float& b) {
   const float sum = a + b;
@@ -18,31 +17,35 @@ inline __device__ void butterfly(float& a, float& b) {
   a = sum;
 }
 
-// inner_dim = BASE * OUTER * HALVES * PART, element ((half * BASE + c) * OUTER + w) * PART + r; H mixes over c by B, over
-// the others by S.
-template <int OF_THREADS, int BASE_OF, int OUTER_OF, int HALVES_OF>
-struct Row {
-  static constexpr int THREADS = OF_THREADS;
-  static constexpr int WARPS = THREADS / WARP;
-  static constexpr int BASE = BASE_OF;
-  static constexpr int OUTER = OUTER_OF;
-  static constexpr int HALVES = HALVES_OF;
-  static constexpr int PARTS = BASE * OUTER * HALVES;
-  static constexpr int OWN = (PARTS + WARPS - 1) / WARPS;  // parts of a warp
-
-  // A warp's parts: neighbours where S mixes them.
-  static __device__ int part(int thread, int j) {
-    const int warp = thread / WARP;
-    return BASE == 1 ? warp * OWN + j : j * WARPS + warp;
+// S of N elements, a power of 2.
+template <int N>
+__device__ void mix_few(float (&x)[N]) {
+#pragma unroll
+  for (int apart = 1; apart < N; apart *= 2) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      if ((i & apart) == 0) butterfly(x[i], x[i + apart]);
+    }
   }
+}
+
+// inner_dim = COUNT * EACH * PART: units of EACH parts, 1 or 2, which are neighbours or lie half a row apart. H mixes
+// what is in a part and the parts of a unit by S, then the units by B, or by S too where BASE is 1.
+template <int BASE_OF, int COUNT_OF, int EACH_OF, bool HALF_APART = false>
+struct Row {
+  static constexpr int BASE = BASE_OF;
+  static constexpr int COUNT = COUNT_OF;
+  static constexpr int EACH = EACH_OF;
+  static constexpr int PARTS = COUNT * EACH;
+  static constexpr int STEP = HALF_APART ? 1 : EACH;  // from unit to unit
+  static constexpr int APART = HALF_APART ? COUNT : 1;
+
+  static __device__ int part(int unit, int k) { return unit * STEP + k * APART; }
 };
 
 // What S mixes of four neighbours of each lane.
 inline __device__ void mix_part(float (&x)[FOUR]) {
-  butterfly(x[0], x[1]);
-  butterfly(x[2], x[3]);
-  butterfly(x[0], x[2]);
-  butterfly(x[1], x[3]);
+  mix_few(x);
 #pragma unroll
   for (int apart = 1; apart < WARP; apart *= 2) {
     const float sign = (threadIdx.x & apart) == 0 ? 1 : -1;
@@ -53,11 +56,11 @@ inline __device__ void mix_part(float (&x)[FOUR]) {
 
 // Four terms of each of B's rows from FIRST on. Rows share the 8 sums that there are of them, but for the sign.
 template <int BASE, int FIRST, int COUNT>
-__device__ void mix_four(float a, float b, float c, float d, int column, float (&sums)[COUNT]) {
-  const float ab = a + b;
-  const float ab_apart = a - b;
-  const float cd = c + d;
-  const float cd_apart = c - d;
+__device__ void mix_four(const float (&x)[FOUR], int column, float (&sums)[COUNT]) {
+  const float ab = x[0] + x[1];
+  const float ab_apart = x[0] - x[1];
+  const float cd = x[2] + x[3];
+  const float cd_apart = x[2] - x[3];
 #pragma unroll
   for (int row = 0; row < COUNT; row++) {
     const unsigned signs = table_row<BASE>(FIRST + row) >> column;
@@ -67,6 +70,9 @@ __device__ void mix_four(float a, float b, float c, float d, int column, float (
     sums[row] = (signs & 1) != 0 ? sums[row] + both : sums[row] - both;
   }
 }
+
+// How many codes factor stands for in a column. Seldom asked for and long, so not inlined.
+inline __device__ __noinline__ float codes_of(float factor, const float* scale) { return factor / *scale; }
 
 // Writes results to columns of a row: scaled by factor, or by how many codes it stands for.
 template <typename T, typename To>
@@ -81,174 +87,153 @@ struct Writer {
   }
   __device__ void put(int column, float value) const {
     if constexpr (sizeof(T) == 1) {
-      to[column] = away(value * (out.step == 0 ? codes : factor / out.scale[column]));
+      to[column] = away(value * (out.step == 0 ? codes : codes_of(factor, out.scale + column)));
     } else {
       to[column] = value * factor;
     }
   }
 };
 
-// Rows FIRST to FIRST + COUNT - 1 of B on column r, and of S what own chooses.
-template <class ROW, int FIRST, int COUNT, class W>
-__device__ void mix_column(const float* row_sh, int r, int own, const W& writer) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int OUTER = ROW::OUTER;
-  const float sign = own == 0 ? 1 : -1;
-  float sums[COUNT] = {};
+// Column r of part k of the units: a quarter of B's rows.
+template <class ROW, int QUARTER, class W>
+__device__ void mix_by_base(const float* row_sh, int r, int k, const W& writer) {
+  constexpr int ROWS = ROW::COUNT / QUARTERS;
+  float sums[ROWS] = {};
 #pragma unroll
-  for (int column = 0; column < BASE; column += FOUR) {
+  for (int unit = 0; unit < ROW::COUNT; unit += FOUR) {
     float x[FOUR];
 #pragma unroll
-    for (int k = 0; k < FOUR; k++) {
-      const float* at = row_sh + (column + k) * OUTER * PART + r;
-      x[k] = at[0];
-      if (OUTER == 2) x[k] = fmaf(sign, at[PART], x[k]);
-      if (ROW::HALVES == 2) x[k] = fmaf(sign, at[BASE * PART], x[k]);
-    }
-    mix_four<BASE, FIRST, COUNT>(x[0], x[1], x[2], x[3], column, sums);
+    for (int i = 0; i < FOUR; i++) x[i] = row_sh[ROW::part(unit + i, k) * PART + r];
+    mix_four<ROW::BASE, QUARTER * ROWS>(x, unit, sums);
   }
 #pragma unroll
-  for (int row = 0; row < COUNT; row++) {
-    writer.put(((own / OUTER * BASE + FIRST + row) * OUTER + own % OUTER) * PART + r, sums[row]);
-  }
+  for (int row = 0; row < ROWS; row++) writer.put(ROW::part(QUARTER * ROWS + row, k) * PART + r, sums[row]);
 }
 
-// The parts of a row in shared memory, mixed and written.
-template <class ROW, class W>
-__device__ void mix_parts(int thread, const float* row_sh, const W& writer) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int WARPS = ROW::WARPS;
-  if constexpr (BASE == 1) {
-    for (int i = thread; i < ROW::OWN * PART; i += ROW::THREADS) {
-      float x[WARPS];
+// The units of a row in shared memory, mixed and written. By all THREADS, whole parts.
+template <class ROW, int THREADS, class W>
+__device__ void mix_units(float* row_sh, const W& writer) {
+  constexpr int ALL = QUARTERS * ROW::EACH;
+  const int r = threadIdx.x % PART;
+  const int first = threadIdx.x / PART;
+  if constexpr (ROW::BASE == 1) {
+    constexpr int RUN = ROW::COUNT / QUARTERS;
+#pragma unroll 1
+    for (int i = first; i < ALL; i += THREADS / PART) {
+      float* at = row_sh + ROW::part(i % QUARTERS * RUN, i / QUARTERS) * PART + r;
+      float x[RUN];
 #pragma unroll
-      for (int k = 0; k < WARPS; k++) x[k] = row_sh[k * ROW::OWN * PART + i];
+      for (int u = 0; u < RUN; u++) x[u] = at[ROW::part(u, 0) * PART];
+      mix_few(x);
 #pragma unroll
-      for (int apart = 1; apart < WARPS; apart *= 2) {
+      for (int u = 0; u < RUN; u++) at[ROW::part(u, 0) * PART] = x[u];
+    }
+    sync_first<THREADS>();
+#pragma unroll 1
+    for (int i = first; i < ALL; i += THREADS / PART) {
 #pragma unroll
-        for (int k = 0; k < WARPS; k++) {
-          if ((k & apart) == 0) butterfly(x[k], x[k + apart]);
-        }
+      for (int u = 0; u < RUN; u += QUARTERS) {
+        const int column = ROW::part(i % QUARTERS + u, i / QUARTERS) * PART + r;
+        float x[QUARTERS];
+#pragma unroll
+        for (int q = 0; q < QUARTERS; q++) x[q] = row_sh[column + ROW::part(q * RUN, 0) * PART];
+        mix_few(x);
+#pragma unroll
+        for (int q = 0; q < QUARTERS; q++) writer.put(column + ROW::part(q * RUN, 0) * PART, x[q]);
       }
-#pragma unroll
-      for (int k = 0; k < WARPS; k++) writer.put(k * ROW::OWN * PART + i, x[k]);
     }
   } else {
-    static_assert(ROW::THREADS == 2 * PART && ROW::OUTER * ROW::HALVES <= 2, "two threads a column, or two columns");
-    const int r = thread % PART;
-    const int second = thread / PART;
-    if constexpr (ROW::OUTER * ROW::HALVES == 2) {
-      mix_column<ROW, 0, BASE>(row_sh, r, second, writer);
-    } else if (second == 0) {
-      mix_column<ROW, 0, BASE / 2>(row_sh, r, 0, writer);
-    } else {
-      mix_column<ROW, BASE / 2, BASE / 2>(row_sh, r, 0, writer);
+#pragma unroll 1
+    for (int i = first; i < ALL; i += THREADS / PART) {
+      const int k = i / QUARTERS;
+      switch (i % QUARTERS) {
+        case 0: mix_by_base<ROW, 0>(row_sh, r, k, writer); break;
+        case 1: mix_by_base<ROW, 1>(row_sh, r, k, writer); break;
+        case 2: mix_by_base<ROW, 2>(row_sh, r, k, writer); break;
+        default: mix_by_base<ROW, 3>(row_sh, r, k, writer); break;
+      }
     }
   }
 }
 
-// 1 / root of the mean square of a group, whose count sums of squares are in shared memory.
-inline __device__ float norm_scale(const float* squares_sh, int count, int width, float epsilon) {
+// 1 / root of the mean square of a group, of whose parts the sums of squares are in shared memory. Not inlined, as it is
+// long.
+inline __device__ __noinline__ float norm_scale(const float* squares_sh, int parts, float epsilon) {
   float sum = 0;
-  for (int i = threadIdx.x % WARP; i < count; i += WARP) sum += squares_sh[i];
-  return 1 / sqrtf(warp_sum(sum) / width + epsilon);
+  for (int i = threadIdx.x % WARP; i < parts; i += WARP) sum += squares_sh[i];
+  return 1 / sqrtf(warp_sum(sum) / (parts * PART) + epsilon);
 }
 
-// What a thread has of a row: of its parts, four columns each.
-template <class ROW>
+// What a thread has of a row: four columns of each part of its warp's units. Of WARPS the first IDLE have none.
+template <class ROW, int WARPS, int IDLE = 0>
 struct Own {
-  // Factors of a norm that are read before its sums are known: as many as there are registers for.
-  static constexpr int EARLY = ROW::OWN > 5 ? 0 : ROW::OWN;
-  Gated gated[ROW::OWN];
-  Four<float> factors[ROW::OWN];
+  static constexpr int THREADS = WARPS * WARP;
+  static constexpr int BUSY = WARPS - IDLE;
+  static constexpr int UNITS = (ROW::COUNT + BUSY - 1) / BUSY;
+  Gated gated[UNITS][ROW::EACH];
+  Four<float> factors[UNITS][ROW::EACH];  // of a norm
 
-  __device__ void read_factors(int thread, const float* weight) {
+  // Calls what(u, k, part) for each part that there is.
+  template <class What>
+  static __device__ void each(What what) {
+    const int warp = static_cast<int>(threadIdx.x) / WARP - IDLE;
 #pragma unroll
-    for (int j = 0; j < EARLY; j++) {
-      const int part = ROW::part(thread, j);
-      factors[j] = {};
-      if (part < ROW::PARTS) factors[j] = factor(weight, part);
+    for (int u = 0; u < UNITS; u++) {
+      const int unit = warp + u * BUSY;
+      if (warp < 0 || unit >= ROW::COUNT) break;
+#pragma unroll
+      for (int k = 0; k < ROW::EACH; k++) what(u, k, ROW::part(unit, k));
     }
   }
-  static __device__ Four<float> factor(const float* weight, int part) {
-    return Four<float>::read<true>(weight + part * PART + threadIdx.x % WARP * FOUR, FOUR);
+  static __device__ int column(int part) { return part * PART + threadIdx.x % WARP * FOUR; }
+
+  __device__ void read_factors(const float* weight) {
+    each([&](int u, int k, int part) { factors[u][k] = Four<float>::read<true>(weight + column(part), FOUR); });
+  }
+
+  // Norms what is gated, unless groups is 0, and rotates it. By the first THREADS of a block, of which none may be at
+  // another sync_first.
+  template <class W>
+  __device__ void rotate(float* row_sh, float* squares_sh, int groups, float epsilon, const W& writer) {
+    if (groups > 0) {
+      each([&](int u, int k, int part) {
+        float squares = 0;
+        gated[u][k].add_squares(squares);
+        squares = warp_sum(squares);
+        if (threadIdx.x % WARP == 0) squares_sh[part] = squares;
+      });
+      sync_first<THREADS>();
+      const int parts = ROW::PARTS / groups;
+      int group = -1;
+      float scale = 0;
+      each([&](int u, int k, int part) {
+        const int its = groups == 1 ? 0 : part / parts;
+        if (its != group) scale = norm_scale(squares_sh + its * parts, parts, epsilon);
+        group = its;
+#pragma unroll
+        for (int c = 0; c < FOUR; c++) gated[u][k].at[c] = gated[u][k].at[c] * scale * factors[u][k].raw(c);
+      });
+    }
+    each([&](int u, int k, int) { mix_part(gated[u][k].at); });
+    each([&](int u, int k, int) {
+      if (k == 0) return;
+#pragma unroll
+      for (int c = 0; c < FOUR; c++) butterfly(gated[u][0].at[c], gated[u][k].at[c]);
+    });
+    each([&](int u, int k, int part) {
+      const float(&x)[FOUR] = gated[u][k].at;
+      Four<float>{{x[0], x[1], x[2], x[3]}}.template write<true>(row_sh + column(part), FOUR);
+    });
+    sync_first<THREADS>();
+    mix_units<ROW, THREADS>(row_sh, writer);
   }
 };
 
-// Norms what is gated, unless groups is 0, and rotates it, to `to`. By ROW::THREADS threads of a block, whole warps, that
-// count themselves; nobody else of the block may be at sync_first.
-template <class ROW, typename T, typename To>
-__device__ void rotate_row(int thread, float* row_sh, float* squares_sh, Own<ROW>& all, const float* weight, int groups,
-                           float epsilon, const Results<T>& out, To to, float factor) {
-  constexpr int BASE = ROW::BASE;
-  constexpr int OWN = ROW::OWN;
-  constexpr int WARPS = ROW::WARPS;
-  const int lane = thread % WARP;
-  Gated(&own)[OWN] = all.gated;
-  if (groups > 0) {
-    const int parts = ROW::PARTS / groups;
-    // A sum of squares a warp, where a warp's parts are of one group; or else a part.
-    const bool whole = BASE == 1 ? parts % OWN == 0 : groups == 1;
-    if (whole) {
-      float squares = 0;
-#pragma unroll
-      for (int j = 0; j < OWN; j++) own[j].add_squares(squares);
-      squares = warp_sum(squares);
-      if (lane == 0) squares_sh[thread / WARP] = squares;
-    } else {
-#pragma unroll
-      for (int j = 0; j < OWN; j++) {
-        float squares = 0;
-        own[j].add_squares(squares);
-        squares = warp_sum(squares);
-        if (lane == 0 && ROW::part(thread, j) < ROW::PARTS) squares_sh[ROW::part(thread, j)] = squares;
-      }
-    }
-    sync_first<ROW::THREADS>();
-    const int sums = whole ? WARPS / groups : parts;
-    int group = -1;
-    float scale = 0;
-#pragma unroll
-    for (int j = 0; j < OWN; j++) {
-      const int part = ROW::part(thread, j);
-      if (part < ROW::PARTS && part / parts != group) {
-        group = part / parts;
-        scale = norm_scale(squares_sh + group * sums, sums, parts * PART, epsilon);
-      }
-      if (j >= Own<ROW>::EARLY) all.factors[j] = Own<ROW>::factor(weight, part);
-#pragma unroll
-      for (int k = 0; k < FOUR; k++) own[j].at[k] = own[j].at[k] * scale * all.factors[j].raw(k);
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) mix_part(own[j].at);
-  if constexpr (BASE == 1) {
-#pragma unroll
-    for (int apart = 1; apart < OWN; apart *= 2) {
-#pragma unroll
-      for (int j = 0; j < OWN; j++) {
-        if ((j & apart) == 0) {
-#pragma unroll
-          for (int k = 0; k < FOUR; k++) butterfly(own[j].at[k], own[j + apart].at[k]);
-        }
-      }
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < OWN; j++) {
-    const int part = ROW::part(thread, j);
-    const Four<float> four = {{own[j].at[0], own[j].at[1], own[j].at[2], own[j].at[3]}};
-    if (part < ROW::PARTS) four.template write<true>(row_sh + part * PART + lane * FOUR, FOUR);
-  }
-  sync_first<ROW::THREADS>();
-  mix_parts<ROW>(thread, row_sh, Writer<T, To>(out, to, factor));
-}
-
-using Row1536 = Row<GATE_THREADS, 12, 1, 1>;
-using Row2048 = Row<GATE_THREADS, 1, 16, 1>;
-using Row3072 = Row<GATE_THREADS, 12, 2, 1>;
-using Row3584 = Row<GATE_THREADS, 28, 1, 1>;
-using Row4096 = Row<GATE_THREADS, 1, 32, 1>;
-using Row5120 = Row<GATE_THREADS, 20, 1, 2>;
-using Row7168 = Row<GATE_THREADS, 28, 2, 1>;
-using Row8192 = Row<GATE_WIDE_THREADS, 1, WIDE / PART, 1>;
+using Row1536 = Row<12, 12, 1>;
+using Row2048 = Row<1, 16, 1>;
+using Row3072 = Row<12, 12, 2>;
+using Row3584 = Row<28, 28, 1>;
+using Row4096 = Row<1, 32, 1>;
+using Row5120 = Row<20, 20, 2, true>;
+using Row7168 = Row<28, 28, 2>;
+using Row8192 = Row<1, 32, 2>;

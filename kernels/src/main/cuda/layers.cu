@@ -171,41 +171,29 @@ __device__ __noinline__ void scan(Memory& sh, int number) {
   if (threadIdx.x % WARP == 0) arrive(shared_address(&sh.before_empty));
 }
 
-// Gate and rotation of a row by the last ROW::THREADS workers.
+// Gate and rotation of a row: its parts by the workers that have no scan, the rest by all.
 template <class ROW>
 struct RowGate {
-  Own<ROW> own;
-
-  static __device__ int thread() { return static_cast<int>(threadIdx.x) - (WORKERS - ROW::THREADS); }
+  using Share = Own<ROW, WARPS, HEAD_THREADS / WARP>;
+  Share own;
 
   // What does not wait for y.
   __device__ void read(const Layer& layer) {
-    if (thread() < 0) return;
     const Values<signed char> z = {layer.z, 0, layer.z_scale, layer.z_scale_step};
-#pragma unroll
-    for (int j = 0; j < ROW::OWN; j++) {
-      const int first = ROW::part(thread(), j) * PART + threadIdx.x % WARP * FOUR;
-      own.gated[j] = {};
-      if (first < ROW::PARTS * PART) {
-        own.gated[j] = Gated::open<true>(Four<signed char>::read<true>(z.at + first, FOUR), z, first, FOUR);
-      }
-    }
+    Share::each([&](int u, int k, int part) {
+      const int column = Share::column(part);
+      own.gated[u][k] = Gated::open<true>(Four<signed char>::read<true>(z.at + column, FOUR), z, column, FOUR);
+    });
   }
 
   __device__ void run(Memory& sh, const Layer& layer, const float* x_scale) {
-    if (thread() < 0) return;
-    Four<float> y[ROW::OWN];
-#pragma unroll
-    for (int j = 0; j < ROW::OWN; j++) {
-      const int first = ROW::part(thread(), j) * PART + threadIdx.x % WARP * FOUR;
-      y[j] = {};
-      if (first < ROW::PARTS * PART) y[j] = Four<float>::read<true>(layer.y + first, FOUR);
-    }
-    own.read_factors(thread(), layer.gate_weight);
-#pragma unroll
-    for (int j = 0; j < ROW::OWN; j++) own.gated[j].multiply(y[j]);
-    rotate_row<ROW>(thread(), sh.row, sh.squares, own, layer.gate_weight, layer.groups, layer.gate_epsilon,
-                    Results<signed char>{nullptr, 0, x_scale, 0}, ProductInputs{sh.x}, layer.factor);
+    Four<float> y[Share::UNITS][ROW::EACH];
+    Share::each([&](int u, int k, int part) { y[u][k] = Four<float>::read<true>(layer.y + Share::column(part), FOUR); });
+    own.read_factors(layer.gate_weight);
+    Share::each([&](int u, int k, int) { own.gated[u][k].multiply(y[u][k]); });
+    const Results<signed char> out = {nullptr, 0, x_scale, 0};
+    own.rotate(sh.row, sh.squares, layer.groups, layer.gate_epsilon,
+               Writer<signed char, ProductInputs>(out, {sh.x}, layer.factor));
   }
 };
 

@@ -16,7 +16,7 @@ constexpr int PART_BYTES = PART_Q + WARPS * TILE_RATIOS;
 constexpr int HELD_PARTS = 10;  // of the ring
 constexpr int MOST_TILES = 16;  // of a block, in one product
 static_assert(MOST_TILES * TILE == WORKERS - SPARE, "an output of in_proj a spare thread");
-constexpr int MOST_IN = WIDE;  // inputs of a product
+constexpr int MOST_IN = WIDEST;  // inputs of a product
 
 // What does not change in a launch.
 struct Launch {
@@ -35,11 +35,11 @@ struct Launch {
 struct Memory {
   signed char parts[HELD_PARTS][PART_BYTES];
   union {
-    float row[WIDE];  // of gate and rotation
+    float row[WIDEST];  // of gate and rotation
     HeadShared scan;
   };
   HeadBefore before;
-  float squares[WIDE / PART];
+  float squares[WIDEST / PART];
   int x[MOST_IN / 4];  // of a product, see ProductInputs
   int sums[MOST_TILES * TILE];
   Layer layers[2];

@@ -72,7 +72,7 @@ public final class CudaBackend implements Backend {
         new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors(), preview);
     conv = new CudaConv(launch, context.multiprocessors());
     scan = new CudaScan(launch, context.hasWarpgroups());
-    gate = new CudaGate(launch);
+    gate = new CudaGate(launch, context.multiprocessors());
     rotate = new CudaRotate(launch);
     layers = new CudaLayers(context, launch, scan, arena);
   }

@@ -11,13 +11,12 @@ final class CudaGate {
    */
   static final int PART = 128;
 
-  /** The row that has kernels of its own, as in {@code gate_rotate.cu}. */
-  static final int WIDE = 8192;
-
   private final CudaLaunch launch;
+  private final int multiprocessors;
 
-  CudaGate(CudaLaunch launch) {
+  CudaGate(CudaLaunch launch, int multiprocessors) {
     this.launch = launch;
+    this.multiprocessors = multiprocessors;
   }
 
   /** Runs {@link quamba.kernels.Backend#gate}. */
@@ -64,7 +63,7 @@ final class CudaGate {
   static boolean canRotate(Gate p, Tensor y, Tensor z, Tensor out) {
     boolean size =
         switch (y.shape().dim(1)) {
-          case 1536, 2048, 3072, 3584, 4096, 5120, 7168, WIDE -> true;
+          case 1536, 2048, 3072, 3584, 4096, 5120, 7168, 8192 -> true;
           default -> false;
         };
     boolean parts =
@@ -78,8 +77,9 @@ final class CudaGate {
 
   /** Runs {@link quamba.kernels.Backend#gateRotate} where {@link #canRotate}. */
   void runRotated(Gate p, Tensor y, Tensor z, Tensor out) {
+    int n = y.shape().dim(0);
     int innerDim = y.shape().dim(1);
-    CudaKernel narrow =
+    CudaKernel kernel =
         choose(
             z,
             out,
@@ -87,26 +87,19 @@ final class CudaGate {
             CudaKernel.GATE_ROTATE_F32_I8,
             CudaKernel.GATE_ROTATE_I8_F32,
             CudaKernel.GATE_ROTATE_I8_I8);
-    CudaKernel wide =
-        choose(
-            z,
-            out,
-            CudaKernel.GATE_ROTATE_WIDE_F32_F32,
-            CudaKernel.GATE_ROTATE_WIDE_F32_I8,
-            CudaKernel.GATE_ROTATE_WIDE_I8_F32,
-            CudaKernel.GATE_ROTATE_WIDE_I8_I8);
-    launch.of(innerDim == WIDE ? wide : narrow).strided(y).values(z);
+    launch.of(kernel).strided(y).values(z);
     if (p instanceof Gate.Normed normed) {
       launch
           .dense(normed.norm().weight())
           .values(out)
+          .number(n)
           .number(innerDim)
           .number(normed.groups())
           .number(normed.norm().epsilon());
     } else {
-      launch.nothing().values(out).number(innerDim).number(0).number(0f);
+      launch.nothing().values(out).number(n).number(innerDim).number(0).number(0f);
     }
-    launch.number(CudaRotate.factor(innerDim)).over(y.shape().dim(0), 1, 1);
+    launch.number(CudaRotate.factor(innerDim)).over(Math.min(n, multiprocessors), 1, 1);
   }
 
   private static CudaKernel choose(

@@ -178,14 +178,10 @@ enum CudaKernel {
   GATE_NORM_F32_I8(256, gateNorm(DType.F32, DType.I8)),
   GATE_NORM_I8_F32(256, gateNorm(DType.I8, DType.F32)),
   GATE_NORM_I8_I8(256, gateNorm(DType.I8, DType.I8)),
-  GATE_ROTATE_F32_F32("gate_rotate", 256, gateRotate(DType.F32, DType.F32)),
-  GATE_ROTATE_F32_I8("gate_rotate", 256, gateRotate(DType.F32, DType.I8)),
-  GATE_ROTATE_I8_F32("gate_rotate", 256, gateRotate(DType.I8, DType.F32)),
-  GATE_ROTATE_I8_I8("gate_rotate", 256, gateRotate(DType.I8, DType.I8)),
-  GATE_ROTATE_WIDE_F32_F32("gate_rotate", 512, gateRotate(DType.F32, DType.F32)),
-  GATE_ROTATE_WIDE_F32_I8("gate_rotate", 512, gateRotate(DType.F32, DType.I8)),
-  GATE_ROTATE_WIDE_I8_F32("gate_rotate", 512, gateRotate(DType.I8, DType.F32)),
-  GATE_ROTATE_WIDE_I8_I8("gate_rotate", 512, gateRotate(DType.I8, DType.I8)),
+  GATE_ROTATE_F32_F32("gate_rotate", 1024, gateRotate(DType.F32, DType.F32)),
+  GATE_ROTATE_F32_I8("gate_rotate", 1024, gateRotate(DType.F32, DType.I8)),
+  GATE_ROTATE_I8_F32("gate_rotate", 1024, gateRotate(DType.I8, DType.F32)),
+  GATE_ROTATE_I8_I8("gate_rotate", 1024, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
   LAYERS_DECODE_1536("layers", 640, 231_976, layers()),
@@ -365,7 +361,7 @@ enum CudaKernel {
         + values("z", z)
         + ", const float* weight, "
         + results(out)
-        + ", int inner_dim, int groups, float epsilon, float factor";
+        + ", int n, int inner_dim, int groups, float epsilon, float factor";
   }
 
   private static String rotate(DType out) {

@@ -106,7 +106,6 @@ final class CudaKernelTest {
     assertNumber(CudaConv.TAPS, "conv.cuh", "TAPS");
     assertNumber(CudaTensor.FOUR, "fours.cuh", "FOUR");
     assertNumber(CudaConv.LANES, "conv_prefill.cu", "LANES");
-    assertNumber(CudaGate.WIDE, "gate_rotate.cuh", "WIDE");
     assertNumber(CudaLayers.MOST_TILES, "layers_ring.cuh", "MOST_TILES");
     assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
     assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
