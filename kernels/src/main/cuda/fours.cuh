@@ -102,22 +102,16 @@ __device__ bool in_fours(const Results<T>& results) {
   return in_fours(results.at, results.stride);
 }
 
-// The scales of four columns.
-template <bool ALIGNED>
-__device__ Four<float> scales_of(const float* scale, int step, int column, int count) {
-  if (step != 0) return Four<float>::read<ALIGNED>(scale + column, count);
-  const float one = scale[0];
-  return {{one, one, one, one}};
-}
-
 // Four columns of values.
 template <typename T>
 struct Units;
 
 template <>
 struct Units<float> {
+  struct Common {};
+  static __device__ Common common(const Values<float>&) { return {}; }
   template <bool ALIGNED>
-  static __device__ Units read(const Values<float>&, int, int) {
+  static __device__ Units read(const Values<float>&, int, int, Common = {}) {
     return {};
   }
   __device__ float value(const Four<float>& four, int k) const { return four.raw(k); }
@@ -127,9 +121,17 @@ template <>
 struct Units<signed char> {
   Four<float> unit;
 
+  // What all columns have in common, if they do: to be read early, as it comes from far.
+  using Common = float;
+  static __device__ Common common(const Values<signed char>& from) { return from.scale[0]; }
+  template <bool ALIGNED>
+  static __device__ Units read(const Values<signed char>& from, int column, int count, Common common) {
+    if (from.step == 0) return {{{common, common, common, common}}};
+    return {Four<float>::read<ALIGNED>(from.scale + column, count)};
+  }
   template <bool ALIGNED>
   static __device__ Units read(const Values<signed char>& from, int column, int count) {
-    return {scales_of<ALIGNED>(from.scale, from.step, column, count)};
+    return read<ALIGNED>(from, column, count, common(from));
   }
   __device__ float value(const Four<signed char>& four, int k) const {
     return Values<signed char>::widen(four.raw(k), unit.raw(k));
@@ -142,8 +144,10 @@ struct Rounding;
 
 template <>
 struct Rounding<float> {
+  struct Common {};
+  static __device__ Common common(const Results<float>&) { return {}; }
   template <bool ALIGNED>
-  static __device__ Rounding read(const Results<float>&, int, int) {
+  static __device__ Rounding read(const Results<float>&, int, int, Common = {}) {
     return {};
   }
   __device__ Four<float> even(const float (&x)[FOUR]) const { return {{x[0], x[1], x[2], x[3]}}; }
@@ -155,14 +159,27 @@ struct Rounding<signed char> {
   Four<float> scale;
   Four<float> inverse;
 
+  // As of units.
+  struct Common {
+    float scale;
+    float inverse;
+  };
+  static __device__ Common common(const Results<signed char>& out) {
+    const float scale = out.scale[0];
+    return {scale, 1 / scale};
+  }
+  template <bool ALIGNED>
+  static __device__ Rounding read(const Results<signed char>& out, int column, int count, const Common& common) {
+    if (out.step == 0) {
+      return {{{common.scale, common.scale, common.scale, common.scale}},
+              {{common.inverse, common.inverse, common.inverse, common.inverse}}};
+    }
+    const Four<float> scale = Four<float>::read<ALIGNED>(out.scale + column, count);
+    return {scale, {{1 / scale.raw(0), 1 / scale.raw(1), 1 / scale.raw(2), 1 / scale.raw(3)}}};
+  }
   template <bool ALIGNED>
   static __device__ Rounding read(const Results<signed char>& out, int column, int count) {
-    const Four<float> scale = scales_of<ALIGNED>(out.scale, out.step, column, count);
-    if (out.step == 0) {
-      const float one = 1 / scale.raw(0);
-      return {scale, {{one, one, one, one}}};
-    }
-    return {scale, {{1 / scale.raw(0), 1 / scale.raw(1), 1 / scale.raw(2), 1 / scale.raw(3)}}};
+    return read<ALIGNED>(out, column, count, common(out));
   }
   __device__ float code(const float (&x)[FOUR], int k) const { return quotient(x[k], scale.raw(k), inverse.raw(k)); }
   __device__ Four<signed char> even(const float (&x)[FOUR]) const {

@@ -21,7 +21,7 @@ __device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& 
   const int count = inner_dim - column;
   if (count <= 0) return;
   const Z* z_row = z.at + static_cast<size_t>(blockIdx.x) * z.stride;
-  const Gated gated = Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count);
+  const Gated gated = Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count));
   Rounding<T>::template read<ALIGNED>(out, column, count)
       .even(gated.at)
       .template write<ALIGNED>(out.at + static_cast<size_t>(blockIdx.x) * out.stride + column, count);
@@ -73,12 +73,12 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   for (int j = 0; j < HELD; j++) {
     const int column = own + j * STEP;
     gated[j] = {};
-    if (column < end) gated[j] = Gated::of<ALIGNED>(inputs[j], z, column, end - column);
+    if (column < end) gated[j] = Gated::of(inputs[j], Units<Z>::template read<ALIGNED>(z, column, end - column));
     gated[j].add_squares(squares);
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count).add_squares(squares);
+    Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count)).add_squares(squares);
   }
   const float scale = 1 / sqrtf(block_sum<THREADS>(squares) / width + epsilon);
 #pragma unroll
@@ -91,7 +91,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    const Gated again = Gated::of<ALIGNED>(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), z, column, count);
+    const Gated again = Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count));
     put<ALIGNED, T>(again, scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
   }
 }

@@ -19,17 +19,16 @@ struct GateInputs {
 struct Gated {
   float at[FOUR];
 
-  template <bool ALIGNED, typename Z>
-  static __device__ Gated of(const GateInputs<Z>& inputs, const Values<Z>& z, int column, int count) {
-    Gated gated = open<ALIGNED>(inputs.z, z, column, count);
+  template <typename Z>
+  static __device__ Gated of(const GateInputs<Z>& inputs, const Units<Z>& units) {
+    Gated gated = open(inputs.z, units);
     gated.multiply(inputs.y);
     return gated;
   }
 
   // Without y: what it will be multiplied by.
-  template <bool ALIGNED, typename Z>
-  static __device__ Gated open(const Four<Z>& z, const Values<Z>& values, int column, int count) {
-    const Units<Z> units = Units<Z>::template read<ALIGNED>(values, column, count);
+  template <typename Z>
+  static __device__ Gated open(const Four<Z>& z, const Units<Z>& units) {
     Gated gate;
 #pragma unroll
     for (int k = 0; k < FOUR; k++) gate.at[k] = silu(units.value(z, k));

@@ -32,16 +32,18 @@ __device__ void gate_rotate_rows(float* row_sh, float* squares_sh, const float* 
   };
   read(blockIdx.x);
   if (groups > 0) own.read_factors(weight);
-  Writer<T, T*> writer(out, nullptr, factor);
+  const auto common_unit = Units<Z>::common(z);
+  const float common_result = common_scale(out);
 #pragma unroll 1
   for (int row = blockIdx.x; row < n; row += gridDim.x) {
     Share::each([&](int u, int k, int part) {
-      own.gated[u][k] = Gated::of<true>(inputs[u][k], z, Share::column(part), FOUR);
+      own.gated[u][k] =
+          Gated::of(inputs[u][k], Units<Z>::template read<true>(z, Share::column(part), FOUR, common_unit));
     });
     const bool more = row + static_cast<int>(gridDim.x) < n;
     if (more) read(row + gridDim.x);
-    writer.to = out.at + static_cast<size_t>(row) * out.stride;
-    own.rotate(row_sh, squares_sh, groups, epsilon, writer);
+    T* to = out.at + static_cast<size_t>(row) * out.stride;
+    own.rotate(row_sh, squares_sh, groups, epsilon, Writer<T, T*>(out, to, factor, common_result));
     if (more) sync_first<THREADS>();
   }
 }

@@ -74,6 +74,10 @@ __device__ void mix_four(const float (&x)[FOUR], int column, float (&sums)[COUNT
 // How many codes factor stands for in a column. Seldom asked for and long, so not inlined.
 inline __device__ __noinline__ float codes_of(float factor, const float* scale) { return factor / *scale; }
 
+// What a column's scale is if all have one; read early, as it comes from far.
+inline __device__ float common_scale(const Results<float>&) { return 1; }
+inline __device__ float common_scale(const Results<signed char>& out) { return out.scale[0]; }
+
 // Writes results to columns of a row: scaled by factor, or by how many codes it stands for.
 template <typename T, typename To>
 struct Writer {
@@ -82,9 +86,8 @@ struct Writer {
   float factor;
   float codes;
 
-  __device__ Writer(const Results<T>& out, To to, float factor) : out(out), to(to), factor(factor), codes(0) {
-    if constexpr (sizeof(T) == 1) codes = factor / out.scale[0];
-  }
+  __device__ Writer(const Results<T>& out, To to, float factor, float common)
+      : out(out), to(to), factor(factor), codes(factor / common) {}
   __device__ void put(int column, float value) const {
     if constexpr (sizeof(T) == 1) {
       to[column] = away(value * (out.step == 0 ? codes : codes_of(factor, out.scale + column)));

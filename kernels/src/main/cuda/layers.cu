@@ -182,7 +182,8 @@ struct RowGate {
     const Values<signed char> z = {layer.z, 0, layer.z_scale, layer.z_scale_step};
     Share::each([&](int u, int k, int part) {
       const int column = Share::column(part);
-      own.gated[u][k] = Gated::open<true>(Four<signed char>::read<true>(z.at + column, FOUR), z, column, FOUR);
+      own.gated[u][k] = Gated::open(Four<signed char>::read<true>(z.at + column, FOUR),
+                                    Units<signed char>::read<true>(z, column, FOUR));
     });
   }
 
@@ -193,7 +194,7 @@ struct RowGate {
     Share::each([&](int u, int k, int) { own.gated[u][k].multiply(y[u][k]); });
     const Results<signed char> out = {nullptr, 0, x_scale, 0};
     own.rotate(sh.row, sh.squares, layer.groups, layer.gate_epsilon,
-               Writer<signed char, ProductInputs>(out, {sh.x}, layer.factor));
+               Writer<signed char, ProductInputs>(out, {sh.x}, layer.factor, *x_scale));
   }
 };
 

@@ -8,18 +8,19 @@
 //   tail_...   of another product of x, if tail_out_dim is not 0
 //
 // Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
-// number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), a block of 2 to
-// WARPS warps, dynamic shared memory of 12,480 or 12,416 bytes a warp. The same with _conv convolve some columns.
+// number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), dynamic shared
+// memory of 12,480 or 12,416 bytes a warp. The same with _conv convolve some columns.
 //
-// A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by the bytes of the weight, so
-// a warp has copies of several chunks under way, of its own: it waits for nobody before the end.
+// A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by waiting for memory, so a warp
+// has copies of several chunks under way, of its own, and what finishes the outputs is read meanwhile: nobody waits for
+// anything else before the end.
 #include "int4.cuh"
 #include "linear_conv.cuh"
 #include "linear_tail.cuh"
 
 // ---------------------------------------------------------------- kernels
 
-constexpr int THREADS = 256;  // at most
+constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / WARP;
 
 template <int ROWS>
@@ -37,7 +38,6 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   extern __shared__ __align__(128) char slots_sh[];
   __shared__ int sums_sh[WARPS][ROWS][TILE + 1];
   const int warp = threadIdx.x / WARP;
-  const int warps = blockDim.x / WARP;
   const int lane = threadIdx.x % WARP;
   const int chunks = (in + CHUNK - 1) / CHUNK;
   const Share share = share_of(weight, row_scale, out_dim, tail, blockIdx.x, TILE);
@@ -74,14 +74,20 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   int sums[ROWS / 8][4] = {};
 #pragma unroll
   for (int slot = 0; slot < S::COUNT; slot++) {
-    if (warp + slot * warps < chunks) copy(warp + slot * warps, slot);
+    if (warp + slot * WARPS < chunks) copy(warp + slot * WARPS, slot);
     end_copies();
   }
+  // The output that this thread finishes.
+  static_assert(ROWS * TILE <= THREADS, "no more than one");
+  const int row = threadIdx.x / TILE;
   const int column = share.part * TILE + threadIdx.x % TILE;
-  const float scale = share.row_scale[min(column, share.out_dim - 1)];  // early, as it comes from far
-  if (!share.in_tail && threadIdx.x / TILE < rows) prefetch(out, first_row + threadIdx.x / TILE, column);
+  const bool finishes = row < rows && column < share.out_dim;
+  const float scale = finishes ? share.row_scale[column] : 0;
+  const float scale_of_x = *x_scale;
+  Finish<Out> finish;
+  if (finishes && !share.in_tail) finish.read(out, first_row + row, column);
   int slot = 0;
-  for (int chunk = warp; chunk < chunks; chunk += warps) {
+  for (int chunk = warp; chunk < chunks; chunk += WARPS) {
     await_copies<S::COUNT - 1>();
     __syncwarp();
     const char* from = mine + slot * S::BYTES;
@@ -101,7 +107,7 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
       }
     }
     __syncwarp();
-    if (chunk + S::COUNT * warps < chunks) copy(chunk + S::COUNT * warps, slot);
+    if (chunk + S::COUNT * WARPS < chunks) copy(chunk + S::COUNT * WARPS, slot);
     end_copies();
     if (++slot == S::COUNT) slot = 0;
   }
@@ -112,16 +118,15 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
     for (int i = 0; i < 4; i++) sums_sh[warp][e * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[e][i];
   }
   __syncthreads();
-  if (column >= share.out_dim) return;
-  for (int row = threadIdx.x / TILE; row < rows; row += blockDim.x / TILE) {
-    int sum = 0;
-    for (int w = 0; w < warps; w++) sum += sums_sh[w][row][threadIdx.x % TILE];
-    const float value = scaled_sum(sum, scale, *x_scale);
-    if (share.in_tail) {
-      store(tail.out, first_row + row, column, value);
-    } else {
-      store(out, first_row + row, column, value);
-    }
+  if (!finishes) return;
+  int sum = 0;
+#pragma unroll
+  for (int w = 0; w < WARPS; w++) sum += sums_sh[w][row][threadIdx.x % TILE];
+  const float value = scaled_sum(sum, scale, scale_of_x);
+  if (share.in_tail) {
+    store(tail.out, first_row + row, column, value);
+  } else {
+    finish.store(out, first_row + row, column, value);
   }
 }
 

@@ -96,10 +96,28 @@ struct ConvRows {
   __device__ bool convolves(int column) const { return column >= conv.first && column - conv.first < conv.channels; }
 };
 
+template <>
+struct Finish<ConvRows> {
+  Finish<CodeRows> codes;
+  bool convolves;
+  ConvStep::Before before;
+
+  __device__ void read(const ConvRows& out, int row, int column) {
+    codes.read(out.codes, row, column);
+    convolves = out.convolves(column);
+    if (convolves) before = out.conv.before(row, column - out.conv.first);
+  }
+  __device__ void store(const ConvRows& out, int row, int column, float value) const {
+    signed char code = codes.code(value);
+    if (convolves) code = out.conv.step(before, code);
+    out.codes.at[static_cast<size_t>(row) * out.codes.stride + column] = code;
+  }
+};
+
 inline __device__ void store(const ConvRows& out, int row, int column, float value) {
-  signed char code = element(out.codes, column, value);
-  if (out.convolves(column)) code = out.conv.step(out.conv.before(row, column - out.conv.first), code);
-  out.codes.at[static_cast<size_t>(row) * out.codes.stride + column] = code;
+  Finish<ConvRows> finish;
+  finish.read(out, row, column);
+  finish.store(out, row, column, value);
 }
 
 inline __device__ void store_four(const ConvRows& out, int row, int column, int out_dim, const float (&values)[4]) {

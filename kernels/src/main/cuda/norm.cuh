@@ -30,11 +30,11 @@ __device__ Sum add(const Four<float>& x, const Four<float>& residual, float* to,
 }
 
 template <bool ALIGNED, typename T, typename To>
-__device__ void put(Sum sum, float scale, const Four<float>& weight, const Results<T>& out, To to, int column,
-                    int count) {
+__device__ void put(Sum sum, float scale, const Four<float>& weight, const Results<T>& out,
+                    const typename Rounding<T>::Common& common, To to, int column, int count) {
 #pragma unroll
   for (int k = 0; k < FOUR; k++) sum.at[k] = sum.at[k] * scale * weight.raw(k);
-  Rounding<T>::template read<ALIGNED>(out, column, count)
+  Rounding<T>::template read<ALIGNED>(out, column, count, common)
       .even(sum.at)
       .template write<ALIGNED>(to + column, count);
 }
@@ -65,6 +65,7 @@ __device__ void norm_row(const float* x, float* residual, const float* weight, c
     factor[j] = {};
     if (four < fours) factor[j] = Four<float>::read<ALIGNED>(weight + four * FOUR, model_dim - four * FOUR);
   }
+  const typename Rounding<T>::Common common = Rounding<T>::common(out);
   float squares = 0;
 #pragma unroll
   for (int j = 0; j < HELD; j++) {
@@ -85,13 +86,13 @@ __device__ void norm_row(const float* x, float* residual, const float* weight, c
   for (int j = 0; j < HELD; j++) {
     const int four = j * NORM_THREADS + threadIdx.x;
     const int column = four * FOUR;
-    if (four < fours) put<ALIGNED>(sums[j], scale, factor[j], out, to, column, model_dim - column);
+    if (four < fours) put<ALIGNED>(sums[j], scale, factor[j], out, common, to, column, model_dim - column);
   }
   for (int four = HELD * NORM_THREADS + threadIdx.x; four < fours; four += NORM_THREADS) {
     const int column = four * FOUR;
     const int count = model_dim - column;
     const Four<float> sum = Four<float>::read<ALIGNED>(residual + column, count);
     put<ALIGNED>({{sum.raw(0), sum.raw(1), sum.raw(2), sum.raw(3)}}, scale,
-                    Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
+                    Four<float>::read<ALIGNED>(weight + column, count), out, common, to, column, count);
   }
 }

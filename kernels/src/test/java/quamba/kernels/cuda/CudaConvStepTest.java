@@ -27,9 +27,9 @@ import quamba.kernels.Tensor;
 final class CudaConvStepTest {
   private static final int IN = 1024;
   private static final int FIRST = 68; // column
-  private static final int CHANNELS = 152;
-  private static final int OUT = 230;
-  private static final int WIDTH = 232; // of the buffer
+  private static final int CHANNELS = 4604; // more tiles than blocks
+  private static final int OUT = 4682;
+  private static final int WIDTH = 4684; // of the buffer
   private static final int TAIL = 70;
 
   private CudaBackend cuda;

@@ -155,6 +155,23 @@ final class CudaLinearTest {
     }
   }
 
+  /** With more tiles of outputs than blocks, for kernels whose blocks go from one to the next. */
+  @ParameterizedTest
+  @EnumSource(names = {"FEW8", "FEW16", "SLICED32", "SLICED64"})
+  void formsThatGoFromTileToTileEqualTheCpuBackend(CudaLinearForm form) {
+    for (QuantizedWeight weight : List.of(fourBit(9001, 130), fourBit(13_000, 514))) {
+      Tensor packed = probe.backend().pack(weight, DType.I8);
+      assumeTrue(packed instanceof CudaCodes, "the device has no warpgroups");
+      for (int rows : new int[] {1, 7, 20}) {
+        Expected expected = Expected.of(cpu, weight, rows);
+        assertEqual(
+            expected,
+            aligned(expected),
+            (x, out) -> cuda.linear().run(form, 1, (CudaTensor) x, List.of(product(packed, out))));
+      }
+    }
+  }
+
   /** Every kernel that computes another product of the same x, for either of them. */
   @ParameterizedTest
   @MethodSource("formsWithATail")
