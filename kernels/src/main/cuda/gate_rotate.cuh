@@ -159,12 +159,13 @@ __device__ void mix_units(float* row_sh, const W& writer) {
   }
 }
 
-// 1 / root of the mean square of a group, of whose parts the sums of squares are in shared memory. Not inlined, as it is
-// long.
-inline __device__ __noinline__ float norm_scale(const float* squares_sh, int parts, float epsilon) {
-  float sum = 0;
-  for (int i = threadIdx.x % WARP; i < parts; i += WARP) sum += squares_sh[i];
-  return 1 / sqrtf(warp_sum(sum) / (parts * PART) + epsilon);
+// 1 / root of the mean square of a group, of whose parts, WIDEST / PART at most, the sums of squares are in shared memory.
+inline __device__ float norm_scale(const float* squares_sh, int parts, float epsilon) {
+  static_assert(WIDEST / PART <= 2 * WARP, "two a lane");
+  const int lane = threadIdx.x % WARP;
+  float sum = lane < parts ? squares_sh[lane] : 0;
+  if (lane + WARP < parts) sum += squares_sh[lane + WARP];
+  return rsqrtf(warp_sum(sum) * inverse_near(static_cast<float>(parts * PART)) + epsilon);
 }
 
 // What a thread has of a row: four columns of each part of its warp's units. Of WARPS the first IDLE have none.
@@ -174,12 +175,17 @@ struct Own {
   static constexpr int BUSY = WARPS - IDLE;
   static constexpr int UNITS = (ROW::COUNT + BUSY - 1) / BUSY;
   Gated gated[UNITS][ROW::EACH];
-  Four<float> factors[UNITS][ROW::EACH];  // of a norm
+
+  // Of a norm: its factors, the parts of a group, and the first of each part's group.
+  Four<float> factors[UNITS][ROW::EACH];
+  int group_parts;
+  int group[UNITS][ROW::EACH];
 
   // Calls what(u, k, part) for each part that there is.
   template <class What>
   static __device__ void each(What what) {
-    const int warp = static_cast<int>(threadIdx.x) / WARP - IDLE;
+    // The same for all lanes, as the compiler must know: or else it has detours for each shuffle.
+    const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x) / WARP, 0) - IDLE;
 #pragma unroll
     for (int u = 0; u < UNITS; u++) {
       const int unit = warp + u * BUSY;
@@ -190,15 +196,18 @@ struct Own {
   }
   static __device__ int column(int part) { return part * PART + threadIdx.x % WARP * FOUR; }
 
-  __device__ void read_factors(const float* weight) {
+  // What a norm needs. Early, as it comes from far and division takes its time.
+  __device__ void read_norm(const float* weight, int groups) {
     each([&](int u, int k, int part) { factors[u][k] = Four<float>::read<true>(weight + column(part), FOUR); });
+    group_parts = groups == 1 ? ROW::PARTS : ROW::PARTS / groups;
+    each([&](int u, int k, int part) { group[u][k] = groups == 1 ? 0 : part - part % group_parts; });
   }
 
-  // Norms what is gated, unless groups is 0, and rotates it. By the first THREADS of a block, of which none may be at
+  // Norms what is gated, if it is to be, and rotates it. By the first THREADS of a block, of which none may be at
   // another sync_first.
   template <class W>
-  __device__ void rotate(float* row_sh, float* squares_sh, int groups, float epsilon, const W& writer) {
-    if (groups > 0) {
+  __device__ void rotate(float* row_sh, float* squares_sh, bool norms, float epsilon, const W& writer) {
+    if (norms) {
       each([&](int u, int k, int part) {
         float squares = 0;
         gated[u][k].add_squares(squares);
@@ -206,13 +215,11 @@ struct Own {
         if (threadIdx.x % WARP == 0) squares_sh[part] = squares;
       });
       sync_first<THREADS>();
-      const int parts = ROW::PARTS / groups;
-      int group = -1;
+      int last = -1;
       float scale = 0;
-      each([&](int u, int k, int part) {
-        const int its = groups == 1 ? 0 : part / parts;
-        if (its != group) scale = norm_scale(squares_sh + its * parts, parts, epsilon);
-        group = its;
+      each([&](int u, int k, int) {
+        if (group[u][k] != last) scale = norm_scale(squares_sh + group[u][k], group_parts, epsilon);
+        last = group[u][k];
 #pragma unroll
         for (int c = 0; c < FOUR; c++) gated[u][k].at[c] = gated[u][k].at[c] * scale * factors[u][k].raw(c);
       });

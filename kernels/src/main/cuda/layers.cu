@@ -190,10 +190,10 @@ struct RowGate {
   __device__ void run(Memory& sh, const Layer& layer, const float* x_scale) {
     Four<float> y[Share::UNITS][ROW::EACH];
     Share::each([&](int u, int k, int part) { y[u][k] = Four<float>::read<true>(layer.y + Share::column(part), FOUR); });
-    own.read_factors(layer.gate_weight);
+    own.read_norm(layer.gate_weight, layer.groups);
     Share::each([&](int u, int k, int) { own.gated[u][k].multiply(y[u][k]); });
     const Results<signed char> out = {nullptr, 0, x_scale, 0};
-    own.rotate(sh.row, sh.squares, layer.groups, layer.gate_epsilon,
+    own.rotate(sh.row, sh.squares, layer.groups > 0, layer.gate_epsilon,
                Writer<signed char, ProductInputs>(out, {sh.x}, layer.factor, *x_scale));
   }
 };
