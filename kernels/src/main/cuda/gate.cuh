@@ -21,23 +21,10 @@ struct Gated {
 
   template <typename Z>
   static __device__ Gated of(const GateInputs<Z>& inputs, const Units<Z>& units) {
-    Gated gated = open(inputs.z, units);
-    gated.multiply(inputs.y);
+    Gated gated;
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) gated.at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
     return gated;
-  }
-
-  // Without y: what it will be multiplied by.
-  template <typename Z>
-  static __device__ Gated open(const Four<Z>& z, const Units<Z>& units) {
-    Gated gate;
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) gate.at[k] = silu(units.value(z, k));
-    return gate;
-  }
-
-  __device__ void multiply(const Four<float>& y) {
-#pragma unroll
-    for (int k = 0; k < FOUR; k++) at[k] = y.raw(k) * at[k];
   }
 
   __device__ void add_squares(float& squares) const {

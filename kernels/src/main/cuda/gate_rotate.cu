@@ -43,7 +43,7 @@ __device__ void gate_rotate_rows(float* row_sh, float* squares_sh, const float* 
     const bool more = row + static_cast<int>(gridDim.x) < n;
     if (more) read(row + gridDim.x);
     T* to = out.at + static_cast<size_t>(row) * out.stride;
-    own.rotate(row_sh, squares_sh, groups > 0, epsilon, Writer<T, T*>(out, to, factor, common_result));
+    own.rotate(row_sh, squares_sh, groups > 0, epsilon, Writer<T>(out, to, factor, common_result));
     if (more) sync_first<THREADS>();
   }
 }

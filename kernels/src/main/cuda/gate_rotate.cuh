@@ -79,14 +79,14 @@ inline __device__ float common_scale(const Results<float>&) { return 1; }
 inline __device__ float common_scale(const Results<signed char>& out) { return out.scale[0]; }
 
 // Writes results to columns of a row: scaled by factor, or by how many codes it stands for.
-template <typename T, typename To>
+template <typename T>
 struct Writer {
   const Results<T>& out;
-  To to;
+  T* to;
   float factor;
   float codes;
 
-  __device__ Writer(const Results<T>& out, To to, float factor, float common)
+  __device__ Writer(const Results<T>& out, T* to, float factor, float common)
       : out(out), to(to), factor(factor), codes(factor / common) {}
   __device__ void put(int column, float value) const {
     if constexpr (sizeof(T) == 1) {
@@ -168,12 +168,11 @@ inline __device__ float norm_scale(const float* squares_sh, int parts, float eps
   return rsqrtf(warp_sum(sum) * inverse_near(static_cast<float>(parts * PART)) + epsilon);
 }
 
-// What a thread has of a row: four columns of each part of its warp's units. Of WARPS the first IDLE have none.
-template <class ROW, int WARPS, int IDLE = 0>
+// What a thread has of a row: four columns of each part of its warp's units.
+template <class ROW, int WARPS>
 struct Own {
   static constexpr int THREADS = WARPS * WARP;
-  static constexpr int BUSY = WARPS - IDLE;
-  static constexpr int UNITS = (ROW::COUNT + BUSY - 1) / BUSY;
+  static constexpr int UNITS = (ROW::COUNT + WARPS - 1) / WARPS;
   Gated gated[UNITS][ROW::EACH];
 
   // Of a norm: its factors, the parts of a group, and the first of each part's group.
@@ -185,11 +184,11 @@ struct Own {
   template <class What>
   static __device__ void each(What what) {
     // The same for all lanes, as the compiler must know: or else it has detours for each shuffle.
-    const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x) / WARP, 0) - IDLE;
+    const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x) / WARP, 0);
 #pragma unroll
     for (int u = 0; u < UNITS; u++) {
-      const int unit = warp + u * BUSY;
-      if (warp < 0 || unit >= ROW::COUNT) break;
+      const int unit = warp + u * WARPS;
+      if (unit >= ROW::COUNT) break;
 #pragma unroll
       for (int k = 0; k < ROW::EACH; k++) what(u, k, ROW::part(unit, k));
     }

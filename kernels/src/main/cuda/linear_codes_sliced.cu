@@ -1,4 +1,4 @@
-// linear of codes by 4-bit weights, for tens of rows, where it is asked for: out = f32(x * weight^T) * row_scale * x_scale
+// linear of codes by 4-bit weights, for tens of rows: out = f32(x * weight^T) * row_scale * x_scale
 //
 //   weight     packed as int4.cuh says
 //   row_scale  (out_dim) f32

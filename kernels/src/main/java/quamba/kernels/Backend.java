@@ -168,14 +168,6 @@ public interface Backend extends AutoCloseable {
   }
 
   /**
-   * {@link Layer#run} of layers that follow each other. A backend may do more than one operation at
-   * once, and need not write what holds nothing of use afterwards.
-   */
-  default void layers(List<Layer> layers, Batch batch) {
-    layers.forEach(layer -> layer.run(this, batch));
-  }
-
-  /**
    * Marks the ids of the batch as seen, then chooses the next id of its first rows; a row at
    * position 0 has seen nothing before.
    *

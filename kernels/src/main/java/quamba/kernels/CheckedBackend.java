@@ -125,12 +125,6 @@ public final class CheckedBackend implements Backend {
   }
 
   @Override
-  public void layers(List<Layer> layers, Batch batch) {
-    layers.forEach(layer -> checks.layer(layer, batch));
-    backend.layers(layers, batch);
-  }
-
-  @Override
   public void sample(Sample p, Batch batch, Tensor ids, Tensor logits, Tensor out) {
     checks.sample(p, batch, ids, logits, out);
     backend.sample(p, batch, ids, logits, out);

@@ -174,21 +174,6 @@ final class Checks {
     checkValues("rotate out", out, FLOATS_OR_CODES, x.shape().dim(0), innerDim);
   }
 
-  void layer(Layer layer, Batch batch) {
-    Layer.In in = layer.in();
-    norm(in.norm(), in.hidden(), in.residual(), in.normed());
-    in.products().forEach(product -> linear(product.linear(), in.normed(), product.out()));
-    conv(in.conv(), batch, in.convIn(), in.convState(), in.convOut());
-    Layer.Mix mix = layer.mix();
-    scan(mix.scan(), batch, mix.x(), mix.dt(), mix.b(), mix.c(), mix.state(), mix.y());
-    Layer.Out out = layer.out();
-    gate(out.gate(), mix.y(), out.z(), out.mixed());
-    if (out.rotates()) {
-      rotate(mix.y(), out.mixed());
-    }
-    linear(out.linear(), out.mixed(), in.hidden());
-  }
-
   void sample(Sample p, Batch batch, Tensor ids, Tensor logits, Tensor out) {
     batch("sample", batch);
     check("sample options", p.options(), DType.F32, ANY, Sample.OPTIONS);

@@ -1,11 +1,9 @@
 package quamba.kernels;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.ByteBuffer;
-import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -233,64 +231,6 @@ final class CheckedBackendTest {
     assertRefused(
         "gate groups: expected a divisor of innerDim 6, found 4",
         () -> backend.gate(new Gate.Normed(norm, 4), y, y, y));
-  }
-
-  /** What its operations refuse, before the first of them runs. */
-  @Test
-  void layers() {
-    Tensor hidden = probe.floats(new float[] {1, 2, 3, 4, 5, 6}, 3, 2);
-    Tensor residual = probe.zeros(3, 2);
-    Tensor state = probe.zeros(2, 2, 2, 5);
-    backend.layers(List.of(layer(hidden, residual, state, 4)), batch);
-    Tensor before = probe.zeros(3, 2);
-    assertRefused(
-        "norm residual: expected F32 (3, 2), found F32 (2, 4)",
-        () -> backend.layers(List.of(layer(hidden, probe.zeros(2, 4), state, 4)), batch));
-    assertRefused(
-        "scan state: expected F32 (*, 2, 2, 5), found F32 (2, 2, 2, 6)",
-        () -> {
-          Layer fits = layer(hidden, before, state, 4);
-          Layer other = layer(hidden, before, probe.zeros(2, 2, 2, 6), 4);
-          backend.layers(List.of(fits, other), batch);
-        });
-    assertRefused(
-        "linear x: expected F32 (*, 3), found F32 (3, 4)",
-        () -> backend.layers(List.of(layer(hidden, before, state, 3)), batch));
-    assertArrayEquals(new float[6], probe.floats(before));
-  }
-
-  /** Of 2 heads of 2 channels and 5 states. */
-  private Layer layer(Tensor hidden, Tensor residual, Tensor state, int outIn) {
-    Tensor projected = probe.zeros(3, 18);
-    Tensor mixed = probe.zeros(3, 4);
-    Tensor convIn = projected.columns(4, 14);
-    Norm gateNorm = new Norm(probe.zeros(4), 1);
-    Scan.Dims dims = new Scan.Dims(2, 2, 5, 1);
-    return new Layer(
-        new Layer.In(
-            new Norm(probe.zeros(2), 1),
-            hidden,
-            residual,
-            probe.zeros(3, 2),
-            List.of(new Product(new Linear(probe.packed(new float[36], 18, 2)), projected)),
-            new Conv(probe.zeros(14, 4), probe.zeros(14)),
-            convIn,
-            probe.zeros(2, 3, 14),
-            convIn),
-        new Layer.Mix(
-            new Scan(probe.zeros(2), probe.zeros(2), probe.zeros(2), dims, Scan.Limit.NONE),
-            convIn.columns(0, 4),
-            probe.zeros(3, 2),
-            convIn.columns(4, 5),
-            convIn.columns(9, 5),
-            state,
-            mixed),
-        new Layer.Out(
-            new Gate.Normed(gateNorm, 1),
-            true,
-            projected.columns(0, 4),
-            mixed,
-            new Linear(probe.packed(new float[2 * outIn], 2, outIn))));
   }
 
   @Test

@@ -2,7 +2,6 @@ package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
 import java.util.List;
-import java.util.Optional;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
 import quamba.kernels.Batch;
@@ -11,7 +10,6 @@ import quamba.kernels.DType;
 import quamba.kernels.DeviceMemoryException;
 import quamba.kernels.Gate;
 import quamba.kernels.HostTensor;
-import quamba.kernels.Layer;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Product;
@@ -34,13 +32,6 @@ import quamba.kernels.Tensor;
  * as they were rounded, with the inputs since.
  */
 public final class CudaBackend implements Backend {
-  /**
-   * The system property that turns on kernels that have yet to pass the contract tests on a device
-   * as they are now: all layers of a row alone in one launch, and sliced forms of products of 17 to
-   * 64 rows. Off unless it is true.
-   */
-  public static final String PREVIEW = "quamba.cuda.preview";
-
   /** Large enough that copies run at the bus's speed. */
   private static final int STAGING_BYTES = 16 << 20;
 
@@ -55,26 +46,19 @@ public final class CudaBackend implements Backend {
   private final CudaScan scan;
   private final CudaGate gate;
   private final CudaRotate rotate;
-  private final CudaLayers layers;
-  private final boolean preview;
-  private Optional<CudaRecordingBytes> recording =
-      Optional.empty(); // the constants of what is recorded
 
-  private CudaBackend(CudaContext context, boolean preview) {
+  private CudaBackend(CudaContext context) {
     this.context = context;
-    this.preview = preview;
     modules = new CudaModules(context.hasWarpgroups());
     launch = new CudaLaunch(context, modules);
     arena = new CudaArena(context);
     staging = new CudaStaging(context, STAGING_BYTES);
     upload = new CudaUpload(arena, staging, context.hasWarpgroups());
-    linear =
-        new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors(), preview);
+    linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
     conv = new CudaConv(launch, context.multiprocessors());
     scan = new CudaScan(launch, context.hasWarpgroups());
     gate = new CudaGate(launch, context.multiprocessors());
     rotate = new CudaRotate(launch);
-    layers = new CudaLayers(context, launch, scan, arena);
   }
 
   /**
@@ -85,18 +69,9 @@ public final class CudaBackend implements Backend {
    * @throws DeviceMemoryException if the device has too little memory left
    */
   public static CudaBackend open(int deviceOrdinal) {
-    return open(deviceOrdinal, Boolean.getBoolean(PREVIEW));
-  }
-
-  /**
-   * As {@link #open(int)}.
-   *
-   * @param preview whether {@link #PREVIEW} is true
-   */
-  static CudaBackend open(int deviceOrdinal, boolean preview) {
     CudaContext context = CudaContext.open(deviceOrdinal);
     try {
-      return new CudaBackend(context, preview);
+      return new CudaBackend(context);
     } catch (RuntimeException | Error e) {
       context.close(); // frees whatever the backend had already taken
       throw e;
@@ -323,28 +298,8 @@ public final class CudaBackend implements Backend {
   }
 
   @Override
-  public void layers(List<Layer> all, Batch batch) {
-    List<Layer> rest = all;
-    while (!rest.isEmpty()) {
-      int together = recording.isPresent() ? layers.count(rest, batch, recording.get()) : 0;
-      if (together == 0) {
-        rest.get(0).run(this, batch);
-      } else {
-        layers.run(rest.subList(0, together), batch, recording.get());
-      }
-      rest = rest.subList(Math.max(1, together), rest.size());
-    }
-  }
-
-  @Override
   public Recording record(Runnable operations) {
-    context.enter();
-    recording = preview ? Optional.of(new CudaRecordingBytes(context)) : Optional.empty();
-    try {
-      return CudaGraph.capture(context, recording, operations);
-    } finally {
-      recording = Optional.empty();
-    }
+    return CudaGraph.capture(context, operations);
   }
 
   @Override

@@ -2,14 +2,12 @@ package quamba.kernels.cuda;
 
 import static jcuda.driver.JCudaDriver.cuGraphDestroy;
 import static jcuda.driver.JCudaDriver.cuGraphExecDestroy;
-import static jcuda.driver.JCudaDriver.cuGraphGetNodes;
 import static jcuda.driver.JCudaDriver.cuGraphInstantiate;
 import static jcuda.driver.JCudaDriver.cuGraphLaunch;
 import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
 import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
-import java.util.Optional;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUresult;
@@ -20,36 +18,16 @@ import quamba.kernels.Recording;
 final class CudaGraph implements Recording {
   private final CudaContext context;
   private final CUgraphExec graph = new CUgraphExec();
-  private final Optional<CudaRecordingBytes> beside;
-  private final long[] launches = new long[1];
-  private boolean instantiated;
   private boolean closed;
 
-  private CudaGraph(CudaContext context, Optional<CudaRecordingBytes> beside) {
+  private CudaGraph(CudaContext context) {
     this.context = context;
-    this.beside = beside;
   }
 
-  /**
-   * Captures what {@code operations} launches; none of it runs yet.
-   *
-   * @param beside what the operations add to while they are captured; the graph's from now on
-   */
-  static CudaGraph capture(
-      CudaContext context, Optional<CudaRecordingBytes> beside, Runnable operations) {
-    CudaGraph recorded = new CudaGraph(context, beside);
-    try {
-      recorded.capture(operations);
-      beside.ifPresent(CudaRecordingBytes::upload);
-      return recorded;
-    } catch (RuntimeException | Error e) {
-      recorded.close();
-      throw e;
-    }
-  }
-
-  private void capture(Runnable operations) {
+  /** Captures what {@code operations} launches; none of it runs yet. */
+  static CudaGraph capture(CudaContext context, Runnable operations) {
     context.enter();
+    CudaGraph recorded = new CudaGraph(context);
     CUgraph captured = new CUgraph();
     CudaFaults.check(
         cuStreamBeginCapture(
@@ -64,16 +42,10 @@ final class CudaGraph implements Recording {
       throw e;
     }
     CudaFaults.check(cuStreamEndCapture(context.stream(), captured), "cuStreamEndCapture");
-    CudaFaults.check(cuGraphGetNodes(captured, null, launches), "cuGraphGetNodes");
-    int result = cuGraphInstantiate(graph, captured, 0);
+    int result = cuGraphInstantiate(recorded.graph, captured, 0);
     cuGraphDestroy(captured);
     CudaFaults.check(result, "cuGraphInstantiate");
-    instantiated = true;
-  }
-
-  /** How many launches were captured. */
-  long launches() {
-    return launches[0];
+    return recorded;
   }
 
   @Override
@@ -89,10 +61,7 @@ final class CudaGraph implements Recording {
   public void close() {
     if (!closed && context.enterToClose()) {
       cuStreamSynchronize(context.stream());
-      if (instantiated) {
-        cuGraphExecDestroy(graph);
-      }
-      beside.ifPresent(CudaRecordingBytes::close);
+      cuGraphExecDestroy(graph);
     }
     closed = true;
   }

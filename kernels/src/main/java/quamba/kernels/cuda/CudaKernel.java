@@ -184,12 +184,6 @@ enum CudaKernel {
   GATE_ROTATE_I8_I8("gate_rotate", 1024, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
-  LAYERS_DECODE_1536("layers", 640, 231_976, layers()),
-  LAYERS_DECODE_2048("layers", 640, 231_976, layers()),
-  LAYERS_DECODE_3072("layers", 640, 231_976, layers()),
-  LAYERS_DECODE_4096("layers", 640, 231_976, layers()),
-  LAYERS_DECODE_5120("layers", 640, 231_976, layers()),
-  LAYERS_DECODE_8192("layers", 640, 231_976, layers()),
   SAMPLE_F32(
       1024,
       "const int* slots, const int* starts, const int* positions, const float* options,"
@@ -212,11 +206,6 @@ enum CudaKernel {
 
     Parameter(String text) {
       this.text = text;
-    }
-
-    /** As it stands in CUDA. */
-    String text() {
-      return text;
     }
 
     private static Parameter of(String text) {
@@ -301,11 +290,6 @@ enum CudaKernel {
   /** Whether it computes another product of the same inputs too. */
   boolean hasTail() {
     return signature.contains("tail_weight");
-  }
-
-  private static String layers() {
-    return "const void* layers, int count, const int* slots, const int* positions, float* hidden,"
-        + " float* residual, int model_dim, int* barrier";
   }
 
   /** What is read with {@code Values} in {@code codes.cuh}. */

@@ -1,6 +1,5 @@
 package quamba.kernels.cuda;
 
-import static jcuda.driver.JCudaDriver.cuLaunchCooperativeKernel;
 import static jcuda.driver.JCudaDriver.cuLaunchKernel;
 
 import java.nio.ByteBuffer;
@@ -130,25 +129,6 @@ final class CudaLaunch {
             context.stream(),
             pointers[count],
             null),
-        kernel.entry());
-  }
-
-  /** Starts a kernel whose blocks meet, one on each multiprocessor. */
-  void overAll(int multiprocessors) {
-    require(count == kernel.parameters().size());
-    context.enter();
-    CudaFaults.check(
-        cuLaunchCooperativeKernel(
-            modules.function(kernel),
-            multiprocessors,
-            1,
-            1,
-            kernel.threads(),
-            1,
-            1,
-            kernel.sharedBytes(),
-            context.stream(),
-            pointers[count]),
         kernel.entry());
   }
 

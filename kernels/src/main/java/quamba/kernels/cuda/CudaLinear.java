@@ -20,15 +20,8 @@ final class CudaLinear {
   private final CudaLaunch launch;
   private final CudaScratch scratch;
   private final int multiprocessors;
-  private final boolean sliced;
 
-  /**
-   * Launches with {@code launch}.
-   *
-   * @param sliced whether to choose sliced forms
-   */
-  CudaLinear(CudaLaunch launch, CudaScratch scratch, int multiprocessors, boolean sliced) {
-    this.sliced = sliced;
+  CudaLinear(CudaLaunch launch, CudaScratch scratch, int multiprocessors) {
     this.launch = launch;
     this.scratch = scratch;
     this.multiprocessors = multiprocessors;
@@ -122,9 +115,7 @@ final class CudaLinear {
     if (!product.weight().hasFourBit() || size.n() > CudaLinearForm.FOUR_BIT_ROWS) {
       return CudaLinearForm.ofEightBit(size, multiprocessors);
     }
-    return sliced
-        ? CudaLinearForm.ofFourBitSliced(size, product.out().dtype())
-        : CudaLinearForm.ofFourBit(size.n());
+    return CudaLinearForm.ofFourBit(size, product.out().dtype());
   }
 
   /**

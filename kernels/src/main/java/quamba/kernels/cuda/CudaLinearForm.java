@@ -95,28 +95,22 @@ enum CudaLinearForm {
     this.resident = resident;
   }
 
-  /** What multiplies 4-bit codes by up to {@link #FOUR_BIT_ROWS} rows. */
-  static CudaLinearForm ofFourBit(int n) {
-    if (n <= FEW8.rows) {
-      return FEW8;
-    }
+  /**
+   * What multiplies 4-bit codes by up to {@link #FOUR_BIT_ROWS} rows: more than a few by a sliced
+   * form, if one takes them.
+   */
+  static CudaLinearForm ofFourBit(Size size, DType out) {
+    int n = size.n();
     if (n <= FEW16.rows) {
-      return FEW16;
+      return n <= FEW8.rows ? FEW8 : FEW16;
+    }
+    if (n > SLICED32.rows && SLICED64.takes(size.in(), out)) {
+      return SLICED64;
+    }
+    if (SLICED32.takes(size.in(), out)) {
+      return SLICED32;
     }
     return n <= NARROW32.rows ? NARROW32 : NARROW64;
-  }
-
-  /** As the last, with a sliced form if there is one for the size. */
-  static CudaLinearForm ofFourBitSliced(Size size, DType out) {
-    if (size.n() > FEW16.rows) {
-      if (size.n() > SLICED32.rows && SLICED64.takes(size.in(), out)) {
-        return SLICED64;
-      }
-      if (SLICED32.takes(size.in(), out)) {
-        return SLICED32;
-      }
-    }
-    return ofFourBit(size.n());
   }
 
   /** What multiplies 8-bit codes: whose turns are the cheapest together. */

@@ -57,18 +57,8 @@ final class CudaReplay {
       return floatsOrCodes.get(x.dtype() == DType.I8 ? 1 : 0);
     }
 
-    /**
-     * As kernels want them with a state that is replayed.
-     *
-     * @throws IllegalArgumentException if scales of b or c differ within a group
-     */
-    void requireEqualScales(Scan.Dims dims) {
-      CudaReplay.requireEqualScales("b", b, dims);
-      CudaReplay.requireEqualScales("c", c, dims);
-    }
-
     /** Whether kernels can load several elements at a time. */
-    boolean areAligned() {
+    private boolean areAligned() {
       int elements = x.dtype() == DType.I8 ? 8 : 4;
       return CudaReplay.isAligned(x, elements)
           && CudaReplay.isAligned(b, elements)
@@ -82,7 +72,8 @@ final class CudaReplay {
    * @throws IllegalArgumentException if scales of b or c differ within a group
    */
   void run(Scan p, Batch batch, Inputs in, CudaState state, CudaTensor out) {
-    in.requireEqualScales(p.dims());
+    requireEqualScales("b", in.b(), p.dims());
+    requireEqualScales("c", in.c(), p.dims());
     Kernels kernels = Kernels.of(state.format());
     boolean aligned = in.areAligned() && isAligned(out, 2);
     if (!aligned) {

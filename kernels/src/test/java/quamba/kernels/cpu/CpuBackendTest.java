@@ -4,7 +4,6 @@ import quamba.kernels.Backend;
 import quamba.kernels.BackendContract;
 import quamba.kernels.CodesContract;
 import quamba.kernels.GateRotateContract;
-import quamba.kernels.LayersContract;
 import quamba.kernels.LinearsConvContract;
 import quamba.kernels.RoundingContract;
 import quamba.kernels.StateContract;
@@ -13,7 +12,6 @@ import quamba.kernels.StateContract;
 final class CpuBackendTest extends BackendContract
     implements CodesContract,
         GateRotateContract,
-        LayersContract,
         LinearsConvContract,
         RoundingContract,
         StateContract {

@@ -32,7 +32,7 @@ import quamba.kernels.cpu.CpuBackend;
 @NeedsCuda
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class CudaCodesTest {
-  private final CudaShared shared = new CudaShared(false);
+  private final CudaShared shared = new CudaShared();
   private Probe probe;
 
   @BeforeEach

@@ -106,7 +106,6 @@ final class CudaKernelTest {
     assertNumber(CudaConv.TAPS, "conv.cuh", "TAPS");
     assertNumber(CudaTensor.FOUR, "fours.cuh", "FOUR");
     assertNumber(CudaConv.LANES, "conv_prefill.cu", "LANES");
-    assertNumber(CudaLayers.MOST_TILES, "layers_ring.cuh", "MOST_TILES");
     assertNumber(CudaRotate.ROTATE_WIDEST, "rotate.cu", "ROTATE_WIDEST");
     assertNumber(CudaScan.BLOCK_CHANNELS, "scan.cu", "BLOCK_CHANNELS");
     assertNumber(CudaScan.HEADS_STATES, "scan.cu", "HEADS_STATES");
@@ -117,9 +116,6 @@ final class CudaKernelTest {
     assertNumber(ScanState.INTERVAL, "scan_ring.cuh", "INTERVAL");
     assertNumber(CudaSlot.HEAD_DIM, "scan_ring.cuh", "HEAD_DIM");
     assertNumber(CudaSlot.STATE_DIM, "scan_ring.cuh", "STATE_DIM");
-    assertNumber(CudaLayers.ROW_SCALED, "layers.cuh", "ROW_SCALED");
-    assertNumber(CudaLayers.STATIC_SCALED, "layers.cuh", "STATIC_SCALED");
-    assertNumber(CudaLayers.HALF, "layers.cuh", "HALF");
     assertNumber(CudaState.ROUND_NEVER, "scan.cuh", "ROUND_NEVER");
     assertNumber(CudaState.ROUND_HALF, "scan.cuh", "ROUND_HALF");
     assertNumber(CudaState.ROUND_ROW_SCALED, "scan.cuh", "ROUND_ROW_SCALED");

@@ -17,25 +17,12 @@ final class CudaLinearFormTest {
   private static final int MOST_SHARED_BYTES = 227 << 10; // of a block of sm_90
   private static final int MOST_STATIC_BYTES = 9 << 10; // of those that have any
 
+  /** A sliced block keeps 16 chunks of 64 rows or 32 of 32, in clusters of 2 (i8) or 4 (f32). */
   @ParameterizedTest
   @CsvSource({
-    "1, FEW8",
-    "8, FEW8",
-    "9, FEW16",
-    "16, FEW16",
-    "17, NARROW32",
-    "32, NARROW32",
-    "33, NARROW64",
-    "64, NARROW64"
-  })
-  void fourBitFormsGoByTheirRows(int n, CudaLinearForm expected) {
-    assertEquals(expected, CudaLinearForm.ofFourBit(n));
-  }
-
-  /** A block keeps 16 chunks of 64 rows or 32 of 32, in clusters of 2 (i8) or 4 (f32). */
-  @ParameterizedTest
-  @CsvSource({
-    "8, 2560, I8, FEW8",
+    "1, 2560, I8, FEW8",
+    "8, 8194, I8, FEW8",
+    "9, 2560, I8, FEW16",
     "16, 8194, I8, FEW16",
     "17, 2560, I8, SLICED32",
     "32, 8192, I8, SLICED32",
@@ -44,13 +31,16 @@ final class CudaLinearFormTest {
     "64, 4098, I8, SLICED32",
     "64, 8192, I8, SLICED32",
     "64, 8194, I8, NARROW64",
+    "33, 8194, I8, NARROW64",
+    "32, 8194, I8, NARROW32",
     "17, 8194, I8, NARROW32",
     "64, 8192, F32, SLICED64",
     "64, 8194, F32, SLICED32",
     "64, 16386, F32, NARROW64"
   })
-  void slicedFormsGoByTheirRoomForInputs(int n, int in, DType out, CudaLinearForm expected) {
-    assertEquals(expected, CudaLinearForm.ofFourBitSliced(new Size(n, in, 2560), out));
+  void fourBitFormsGoByTheirRowsAndRoomForInputs(
+      int n, int in, DType out, CudaLinearForm expected) {
+    assertEquals(expected, CudaLinearForm.ofFourBit(new Size(n, in, 2560), out));
   }
 
   @ParameterizedTest
@@ -173,7 +163,10 @@ final class CudaLinearFormTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 8, 9, 16, 17, 32, 33, 64})
   void fewRowsAreConvolvedToo(int n) {
-    assertTrue(CudaLinearForm.ofFourBit(n).convKernel().isPresent());
+    for (int in : new int[] {2560, 8192, 8194}) {
+      CudaLinearForm form = CudaLinearForm.ofFourBit(new Size(n, in, 2560), DType.I8);
+      assertTrue(form.convKernel().isPresent(), form.toString());
+    }
   }
 
   @ParameterizedTest

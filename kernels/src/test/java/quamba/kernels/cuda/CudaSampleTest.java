@@ -31,7 +31,7 @@ final class CudaSampleTest {
   /** Columns of the logits that are no ids: they would win if they were looked at. */
   private static final int PADDING = 7;
 
-  private final CudaShared shared = new CudaShared(false);
+  private final CudaShared shared = new CudaShared();
   private Probe probe;
 
   @BeforeEach

@@ -75,13 +75,8 @@ final class Mamba1Block implements Block {
     return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
   }
 
-  /**
-   * Runs a pass.
-   *
-   * @param a exactly the batch's tokens
-   * @param state what the batch's slots carry through this layer, updated
-   */
-  void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
+  @Override
+  public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
     Tensor normed = u.in(a.hidden());
     Tensor x = convOut.in(a.projected());
     Tensor steps = dt.in(a.dt());

@@ -1,10 +1,10 @@
 package quamba.udf.model;
 
 import quamba.kernels.Backend;
+import quamba.kernels.Batch;
 import quamba.kernels.Conv;
 import quamba.kernels.DType;
 import quamba.kernels.Gate;
-import quamba.kernels.Layer;
 import quamba.kernels.Norm;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
@@ -68,34 +68,26 @@ final class Mamba2Block implements Block {
     return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
   }
 
-  /**
-   * The operations of a pass.
-   *
-   * @param a exactly the batch's tokens
-   * @param state what the batch's slots carry through this layer, updated
-   */
-  Layer layer(Activations a, StatePool.Layer state) {
+  @Override
+  public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
+    Tensor normed = u.in(a.hidden());
     Tensor xbc = convOut.in(a.projected());
-    Layer.In in =
-        new Layer.In(
-            norm,
-            a.hidden().floats(),
-            a.residual(),
-            u.in(a.hidden()),
-            inProj.products(a.projected()),
-            conv,
-            convIn.in(a.projected()),
-            state.conv(),
-            xbc);
-    Layer.Mix mix =
-        new Layer.Mix(
-            scan,
-            xbc.columns(0, mixer.innerDim()),
-            dt.in(a.projected()),
-            xbc.columns(mixer.innerDim(), mixer.bcDim()),
-            xbc.columns(mixer.innerDim() + mixer.bcDim(), mixer.bcDim()),
-            state.scan(),
-            a.mixed().floats());
-    return new Layer(in, mix, outProj.layer(z.in(a.projected()), a));
+    Tensor x = xbc.columns(0, mixer.innerDim());
+    Tensor b = xbc.columns(mixer.innerDim(), mixer.bcDim());
+    Tensor c = xbc.columns(mixer.innerDim() + mixer.bcDim(), mixer.bcDim());
+    Tensor steps = dt.in(a.projected());
+    Tensor y = a.mixed().floats();
+
+    backend.norm(norm, a.hidden().floats(), a.residual(), normed);
+    backend.linearsConv(
+        normed,
+        inProj.products(a.projected()),
+        conv,
+        batch,
+        convIn.in(a.projected()),
+        state.conv(),
+        xbc);
+    backend.scan(scan, batch, x, steps, b, c, state.scan(), y);
+    outProj.run(backend, z.in(a.projected()), a);
   }
 }

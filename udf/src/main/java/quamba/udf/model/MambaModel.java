@@ -2,12 +2,10 @@ package quamba.udf.model;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
 import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
-import quamba.kernels.Layer;
 import quamba.kernels.Sample;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
@@ -147,15 +145,9 @@ public final class MambaModel implements Model {
     Activations a = activations.tokens(batch.tokens());
     backend.embed(noIds.rows(0, batch.tokens()), nothing, a.residual());
     backend.embed(in.ids(), embedding, a.hidden().floats());
-    List<Layer> layers = new ArrayList<>(); // those of Mamba2, which are run together
-    for (int i = 0; i < blocks.size(); i++) {
-      if (blocks.get(i) instanceof Mamba2Block block) {
-        layers.add(block.layer(a, states.layer(i)));
-      } else if (blocks.get(i) instanceof Mamba1Block block) {
-        block.forward(backend, batch, a, states.layer(i));
-      }
+    for (int layer = 0; layer < blocks.size(); layer++) {
+      blocks.get(layer).forward(backend, batch, a, states.layer(layer));
     }
-    backend.layers(layers, batch);
     return a;
   }
 

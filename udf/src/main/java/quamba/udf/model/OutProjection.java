@@ -2,7 +2,6 @@ package quamba.udf.model;
 
 import quamba.kernels.Backend;
 import quamba.kernels.Gate;
-import quamba.kernels.Layer;
 import quamba.kernels.Linear;
 import quamba.kernels.Tensor;
 import quamba.udf.model.Quantization.Rotation;
@@ -20,11 +19,6 @@ final class OutProjection {
     rotation = config.quantization().rotation();
     input = weights.flow(weights.columns(0, config.mixer().innerDim(), Tap.OUT_PROJ_INPUT));
     linear = new Linear(weights.matrix("mixer.out_proj.weight", input.dtype()));
-  }
-
-  /** What {@link #run} does, as the end of a Mamba2 layer. */
-  Layer.Out layer(Tensor z, Activations a) {
-    return new Layer.Out(gate, rotation == Rotation.HADAMARD, z, input.in(a.mixed()), linear);
   }
 
   /** Leaves the layer's contribution in hidden. */
