@@ -13,9 +13,9 @@
 //
 // x, b and c begin at, and have strides of, multiples of eight codes or of four numbers; out of two.
 // Entry points, at the end, input i8 or f32: scan_decode_input_row_f32 for a row-scaled state, scan_decode_input_i8_f32
-// for static scales, scan_decode_input_f16_f32. Grid (groups * ceil(heads_per_group / heads_per_block), rows);
-// heads_per_block does not show in the results.
-#include "scan_decode.cuh"
+// for static scales, scan_decode_input_f16_f32. Grid (ceil(heads_per_group / heads_per_block), groups, rows);
+// heads_per_block, at most 128, does not show in the results.
+#include "scan_decode_codes.cuh"
 
 // ---------------------------------------------------------------- kernels
 
@@ -27,8 +27,27 @@ __device__ void decode(const int* slots, const int* positions, const Heads& head
                        signed char* state, int state_stride, const float* state_scale, float* out, int out_stride,
                        int heads_per_block) {
   __shared__ DecodeShared<Element> sh;
-  decode_row<State, Element>(sh, blockIdx.x, blockIdx.y, slots, positions, heads, in, state, state_stride, state_scale,
-                             out, out_stride, heads_per_block);
+  decode_row<State, Element>(sh, blockIdx.x, blockIdx.y, blockIdx.z, slots, positions, heads, in, state, state_stride,
+                             state_scale, out, out_stride, heads_per_block);
+}
+
+template <>
+__device__ void decode<RowState, signed char>(const int* slots, const int* positions, const Heads& heads,
+                                              const Inputs<signed char>& in, signed char* state, int state_stride,
+                                              const float*, float* out, int out_stride, int heads_per_block) {
+  __shared__ union {
+    CodesShared codes;
+    DecodeShared<signed char> last;
+  } sh;
+  const int row = blockIdx.z;
+  const int position = positions[row];
+  const Slot<RowState, signed char> slot(state, state_stride, slots[row], heads.count);
+  if (position % INTERVAL == INTERVAL - 1) {
+    decode_part<RowState, signed char, true>(sh.last, blockIdx.x, blockIdx.y, row, position, slot, heads, in, nullptr,
+                                             out, out_stride, heads_per_block);
+  } else {
+    decode_codes(sh.codes, blockIdx.x, blockIdx.y, row, position, slot, heads, in, out, out_stride, heads_per_block);
+  }
 }
 
 // ---------------------------------------------------------------- entry points

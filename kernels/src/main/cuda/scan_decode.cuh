@@ -79,16 +79,14 @@ struct DecodeShared {
   IntervalX x[DECODE_WARPS];
 };
 
-// Part `part` of the heads of a row, with LAST where its token is the last of an interval.
+// Part `part` of the heads of a group of a row, with LAST where its token is the last of an interval.
 template <class State, class Element, bool LAST>
-__device__ void decode_part(DecodeShared<Element>& sh, int part, int row, int position, const Slot<State, Element>& slot,
-                           const Heads& heads, const Inputs<Element>& in, const float* state_scale, float* out,
-                           int out_stride, int heads_per_part) {
+__device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int row, int position,
+                            const Slot<State, Element>& slot, const Heads& heads, const Inputs<Element>& in,
+                            const float* state_scale, float* out, int out_stride, int heads_per_part) {
   const int i = LAST ? INTERVAL - 1 : position % INTERVAL;
   const bool fresh = position < INTERVAL;
-  const int parts_per_group = (heads.per_group + heads_per_part - 1) / heads_per_part;
-  const int group = part / parts_per_group;
-  const int first_head = group * heads.per_group + part % parts_per_group * heads_per_part;
+  const int first_head = group * heads.per_group + part * heads_per_part;
   const int end_head = min(first_head + heads_per_part, (group + 1) * heads.per_group);
   const int warp = threadIdx.x / WARP;
   const int lane = threadIdx.x % WARP;
@@ -120,7 +118,7 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int row, int po
   if (LAST) {
     put_b<State, true>(sh.b, b_at);
     sync_first<DECODE_THREADS>();
-  } else if (first_head == group * heads.per_group && threadIdx.x < Q_LANES) {
+  } else if (part == 0 && threadIdx.x < Q_LANES) {
     Span<Element> own;
     own.template load<true>(b, State::first(q), State::second(q));
     own.store(bs + i * STATE_DIM, State::first(q), State::second(q));
@@ -185,16 +183,16 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int row, int po
 
 // By the first DECODE_THREADS threads of a block.
 template <class State, class Element>
-__device__ void decode_row(DecodeShared<Element>& sh, int part, int row, const int* slots, const int* positions,
-                           const Heads& heads, const Inputs<Element>& in, signed char* state, int state_stride,
-                           const float* state_scale, float* out, int out_stride, int heads_per_part) {
+__device__ void decode_row(DecodeShared<Element>& sh, int part, int group, int row, const int* slots,
+                           const int* positions, const Heads& heads, const Inputs<Element>& in, signed char* state,
+                           int state_stride, const float* state_scale, float* out, int out_stride, int heads_per_part) {
   const int position = positions[row];
   const Slot<State, Element> slot(state, state_stride, slots[row], heads.count);
   if (position % INTERVAL == INTERVAL - 1) {
-    decode_part<State, Element, true>(sh, part, row, position, slot, heads, in, state_scale, out, out_stride,
+    decode_part<State, Element, true>(sh, part, group, row, position, slot, heads, in, state_scale, out, out_stride,
                                       heads_per_part);
   } else {
-    decode_part<State, Element, false>(sh, part, row, position, slot, heads, in, state_scale, out, out_stride,
+    decode_part<State, Element, false>(sh, part, group, row, position, slot, heads, in, state_scale, out, out_stride,
                                        heads_per_part);
   }
 }

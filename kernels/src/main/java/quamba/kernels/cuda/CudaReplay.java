@@ -14,7 +14,7 @@ import quamba.kernels.Tensor;
  */
 final class CudaReplay {
   /** Heads that a block takes in turn where there are many rows, and where few. */
-  private static final int HEADS_OF_MANY = 16;
+  private static final int HEADS_OF_MANY = 8;
 
   private static final int HEADS_OF_FEW = 4;
   private static final int MANY_ROWS = 128;
@@ -103,7 +103,7 @@ final class CudaReplay {
         .number(blockHeads)
         .number(p.limit().min())
         .number(p.limit().max())
-        .over(dims.groups() * CudaLaunch.pieces(heads, blockHeads), batch.single(), 1);
+        .over(CudaLaunch.pieces(heads, blockHeads), dims.groups(), batch.single());
   }
 
   private void many(
