@@ -19,7 +19,11 @@ struct Columns {
     codes[0] = *reinterpret_cast<const uint4*>(first);
     codes[1] = *reinterpret_cast<const uint4*>(first + STATE_DIM / 2);
   }
-  // The same for a multiple of 8.
+  __device__ void store(signed char* first) const {
+    *reinterpret_cast<uint4*>(first) = codes[0];
+    *reinterpret_cast<uint4*>(first + STATE_DIM / 2) = codes[1];
+  }
+  // As load, for a multiple of 8.
   __device__ void load_input(const signed char* first) {
 #pragma unroll
     for (int i = 0; i < 2; i++) {
@@ -110,6 +114,8 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
   const Step own_step(heads, in, row, own_head);
   const float own_a = heads.a[own_head];
   const float own_skip = heads.skip[own_head];
+  const float b_scale = scale_of(in.b_scale, in.b_scale_step, group * STATE_DIM);
+  const float c_scale = scale_of(in.c_scale, in.c_scale_step, group * STATE_DIM);
   Columns c_columns;
   c_columns.load_input(in.c + static_cast<size_t>(row) * in.c_stride + group * STATE_DIM + first_column);
 
@@ -144,18 +150,17 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
   Columns low, high;
   low.load_input(b_at(g) + first_column);
   high.load_input(b_at(g + INTERVAL / 2) + first_column);
-  if (part == 0 && threadIdx.x < STATE_DIM / 8) {
-    reinterpret_cast<uint2*>(bs + i * STATE_DIM)[threadIdx.x] = reinterpret_cast<const uint2*>(own_b)[threadIdx.x];
-  }
   if (first_head >= end_head) return;
-  const float b_scale = scale_of(in.b_scale, in.b_scale_step, group * STATE_DIM);
-  const float c_scale = scale_of(in.c_scale, in.c_scale_step, group * STATE_DIM);
   const float step = own_step.value(heads, in);
   const ColumnsReader c(c_columns);
   const int of_low = __shfl_sync(ALL_LANES, c.dot(low), lane * ROW_LANES % WARP);
   const int of_high = __shfl_sync(ALL_LANES, c.dot(high), lane * ROW_LANES % WARP);
   // B_j . C in lane j.
   const float b_dot = static_cast<float>(lane % INTERVAL < INTERVAL / 2 ? of_low : of_high) * (b_scale * c_scale);
+  if (part == 0 && threadIdx.x < WARP) {  // the lanes that hold the token's own
+    if (g == i) low.store(bs + i * STATE_DIM + first_column);
+    if (g + INTERVAL / 2 == i) high.store(bs + i * STATE_DIM + first_column);
+  }
 
 #pragma unroll 1
   for (int head = first_head, turn = 0; head < end_head; head += DECODE_WARPS, turn++) {

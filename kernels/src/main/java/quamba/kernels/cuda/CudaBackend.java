@@ -188,7 +188,10 @@ public final class CudaBackend implements Backend {
           .dense(packed.rowScales())
           .strided(out);
     }
-    launch.number(out.shape().dim(1)).over(ids.shape().dim(0), 1, 1);
+    int dim = out.shape().dim(1);
+    launch
+        .number(dim)
+        .over(ids.shape().dim(0), CudaLaunch.pieces(dim, CudaKernel.EMBED_F32_F32.threads()), 1);
   }
 
   @Override
