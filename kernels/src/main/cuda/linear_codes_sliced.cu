@@ -34,7 +34,7 @@ constexpr int SLICE = 1024;                      // rows times chunks of x that 
 constexpr int GROUPS = THREADS / WARPGROUP - 1;  // that multiply
 constexpr int BEGIN = GROUPS + 1;                // names of barriers, behind those of each group
 constexpr int BEGIN_X = GROUPS + 2;
-constexpr int X_AHEAD = 2;                       // pairs of chunks of x that are copied at a time
+constexpr int X_AHEAD = 6;                       // pairs of chunks of x that are copied at a time
 constexpr int FOURS = TILES * TILE / 4;          // of a row of a panel
 constexpr int CODES_PITCH = TILES * TILE + 4;
 
@@ -57,9 +57,19 @@ struct Sliced {
   float* scale_sh;
   int* states_sh;  // of rows
 
-  __device__ bool has(int k) const { return Work::tile(k, CLUSTER) < work.tiles(); }
+  __device__ bool has(int k) const { return work.has(k, CLUSTER); }
 
   // ---- the warpgroup that copies x
+
+  // By one thread.
+  __device__ void init_barriers() const {
+#pragma unroll
+    for (int i = 0; i < BARRIERS; i++) {
+      const int at = i - X_BARRIERS;
+      init_barrier(x_bars_sh + i * 8, at < 0 ? WARPGROUP : at < GROUPS ? 1 : max(1, dealt.peers));
+    }
+    publish_barriers();
+  }
 
   __device__ void load(const signed char* x, int x_stride, int in) const {
     constexpr int APART = WARP / PIECES;
@@ -67,13 +77,14 @@ struct Sliced {
     const int mine = threadIdx.x % WARPGROUP;
     const int piece = mine % PIECES;
     const int row = mine / WARP * EACH + mine % WARP / PIECES;
-    const float scale = *x_scale;  // early, as these come from far
+    const float scale = *x_scale;
     const int state = CONVOLVES<Out> && mine < dealt.rows ? state_of(out, dealt.first_row + mine) : 0;
     const signed char* x_gl_rd =
         x + static_cast<size_t>(dealt.first_row + row) * x_stride + work.first * CHUNK + piece * PIECE;
     const size_t apart = static_cast<size_t>(APART) * x_stride;
     uint32_t to_sh[2] = {x_sh + swizzled(row, piece), x_sh + swizzled(row + APART, piece)};
     int left = in - work.first * CHUNK - piece * PIECE;
+    const int pairs = max(1, (work.count + 1) / 2);
     const auto copy = [&](int pair) {
 #pragma unroll 1
       for (int chunk = pair * 2; chunk < min(pair * 2 + 2, work.count); chunk++) {
@@ -94,98 +105,97 @@ struct Sliced {
     };
 #pragma unroll 1
     for (int pair = 0; pair < X_AHEAD - 1; pair++) copy(pair);
-    if (mine == 0) *scale_sh = scale;
-    if (mine < dealt.rows) states_sh[mine] = state;
-    sync_named(BEGIN_X, WARPGROUP + WARP);  // the barriers are there
+    if (mine < WARP) {
+      if (mine == 0) init_barriers();
+      __syncwarp();
+      arrive_named(BEGIN, GROUPS * WARPGROUP + WARP);
+    }
+    appear_in_cluster();
+    sync_warpgroup(BEGIN_X);  // the barriers are there
 #pragma unroll 1
-    for (int pair = 0; pair < max(1, (work.count + 1) / 2); pair++) {
+    for (int pair = 0; pair < pairs; pair++) {
       copy(pair + X_AHEAD - 1);
+      if (pair == pairs - 1) {  // they come from far, and are not needed before
+        if (mine == 0) *scale_sh = scale;
+        if (mine < dealt.rows) states_sh[mine] = state;
+      }
       await_copies<X_AHEAD - 1>();
       publish_tile();
       arrive(x_bars_sh + pair * 8);
     }
-    if constexpr (CONVOLVES<Out>) prefetch_all();
-  }
-
-  // Brings nearer what convolutions will need.
-  __device__ void prefetch_all() const {
-    const ConvStep& conv = out.conv;
-    const int mine = threadIdx.x % WARPGROUP;
-    const int row = dealt.row_of(mine / WARP, mine / 4 % 8);
-#pragma unroll 1
-    for (int k = 0; has(k); k++) {
-      const int column = Work::tile(k, CLUSTER) * TILE;
-      const int channel = column - conv.first;
-      if (!out.convolves(column)) continue;
-      if (row < dealt.rows && mine % 4 < TAPS - 1) {
-        prefetch_line(history(conv, states_sh[row], channel) + mine % 4 * conv.channels);
-      }
-      if (mine >= TILE || channel + mine >= conv.channels) continue;
-      prefetch_line(conv.weight + (channel + mine) * TAPS);
-      if (mine % 8 == 0) {
-        prefetch_line(conv.bias + channel + mine);
-        prefetch_line(conv.in_scale + (channel + mine) * conv.in_scale_step);
-        prefetch_line(conv.out_scale + (channel + mine) * conv.out_scale_step);
-      }
+    if constexpr (CONVOLVES<Out>) {
+      await(x_bars_sh + (pairs - 1) * 8, 0);  // the states are there
+      prefetch_steps(out, work, dealt, states_sh);
     }
   }
 
   // ---- the others
 
   // The outputs of a tile, stored if they are f32 and otherwise left as codes in shared memory.
-  __device__ void scale(const int (&sums)[ROWS / 2], const Share& share, const float (&row_scales)[2],
+  __device__ void scale(int (&sums)[ROWS / 2], const Share& share, const float (&row_scales)[2],
                         const float (&scales)[2], char* codes) const {
     const int lane = threadIdx.x % WARP;
     const float scale = *scale_sh;
     if (!CODES<Out> || share.in_tail) {
       const FloatRows& floats = float_rows(out, work.tail);
+#pragma unroll 1
+      for (int i = 0; i < dealt.live; i++) {
 #pragma unroll
-      for (int i = 0; i < DEALT * 4; i++) {
-        const int row = dealt.row_of(i / 4, lane % 4 * 2 + i % 2);
-        const int column = share.part * TILE + lane / 4 + i % 4 / 2 * 8;
-        if (row < dealt.rows && column < share.out_dim) {
-          store(floats, dealt.first_row + row, column, scaled_sum(sums[i], row_scales[i % 4 / 2], scale));
+        for (int c = 0; c < 4; c++) {
+          const int row = dealt.row_of(i, lane % 4 * 2 + c % 2);
+          const int column = share.part * TILE + lane / 4 + c / 2 * 8;
+          if (row < dealt.rows && column < share.out_dim) {
+            store(floats, dealt.first_row + row, column, scaled_sum(sums[c], row_scales[c / 2], scale));
+          }
         }
+        move_up<4>(sums);
       }
       return;
     }
     const float inverses[2] = {inverse_of(scales[0]), inverse_of(scales[1])};
     char* codes_sh_wr = codes + lane % 4 * 2 * CODES_PITCH + threadIdx.x / WARP % TILES * TILE + lane / 4;
-#pragma unroll
-    for (int i = 0; i < DEALT; i++) {
-      if (i >= dealt.live) break;
+#pragma unroll 1
+    for (int i = 0; i < dealt.live; i++) {
       float values[4];
-      NearCode near[4];
+      unsigned bits[4];
       bool certain = true;
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        values[c] = scaled_sum(sums[i * 4 + c], row_scales[c / 2], scale);
-        near[c] = near_code_of(values[c] * inverses[c / 2]);
-        certain = certain && near[c].certain;
+        values[c] = scaled_sum(sums[c], row_scales[c / 2], scale);
+        const NearCode near = near_code_of(values[c] * inverses[c / 2]);
+        bits[c] = near.bits;
+        certain = certain && near.certain;
       }
       if (!certain) {
-#pragma unroll
-        for (int c = 0; c < 4; c++) near[c].bits = code_of(values[c], scales[c / 2], inverses[c / 2]);
+        float of[4] = {scales[0], scales[0], scales[1], scales[1]};
+#pragma unroll 1
+        for (int c = 0; c < 4; c++) {
+          append(bits, code_of(values[0], of[0], inverse_of(of[0])));
+          move_up<1>(values);
+          move_up<1>(of);
+        }
       }
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        codes_sh_wr[(i * 8 + c % 2) * CODES_PITCH + c / 2 * 8] = static_cast<char>(near[c].bits);
+        codes_sh_wr[(i * 8 + c % 2) * CODES_PITCH + c / 2 * 8] = static_cast<char>(bits[c]);
       }
+      move_up<4>(sums);
     }
   }
 
   // Convolves four columns of codes; `old` are words of history.
-  __device__ void convolve(const unsigned (&old)[DEALT][TAPS - 1], int column, const char* codes_sh_rd) const {
+  __device__ void convolve(ConvFour& four, unsigned (&old)[DEALT * (TAPS - 1)], int column,
+                           const char* codes_sh_rd) const {
     const ConvStep& conv = out.conv;
     const int channel = column - conv.first;
-    const ConvFour four(conv, channel);
-#pragma unroll
-    for (int i = 0; i < DEALT; i++) {
+    four.invert();
+#pragma unroll 1
+    for (int i = 0; i < dealt.live; i++) {
       const int row = dealt.row_of(i, threadIdx.x % WARPGROUP / FOURS);
       if (row >= dealt.rows) break;
       const int state = states_sh[row];
       const unsigned known = state < 0 ? 0 : 0xffffffff;
-      const unsigned inputs[TAPS] = {old[i][0] & known, old[i][1] & known, old[i][2] & known,
+      const unsigned inputs[TAPS] = {old[0] & known, old[1] & known, old[2] & known,
                                      *reinterpret_cast<const unsigned*>(codes_sh_rd + i * 8 * CODES_PITCH)};
 #pragma unroll
       for (int t = 0; t < TAPS - 1; t++) {
@@ -193,6 +203,7 @@ struct Sliced {
       }
       signed char* codes_gl_wr = out.codes.at + static_cast<size_t>(dealt.first_row + row) * out.codes.stride + column;
       *reinterpret_cast<unsigned*>(codes_gl_wr) = four.result(inputs);
+      move_up<TAPS - 1>(old);
     }
   }
 
@@ -232,51 +243,48 @@ struct Sliced {
       int sums[ROWS / 2] = {};
       int a[2][16] = {};
       uint32_t b = static_cast<uint32_t>(descriptor(x_sh));
-      const auto take = [&](int (&to)[16], int half) {
-        const char* from = slots_begin + (slot_sh - slots_sh);
-        const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + ratio_at + half * TILE_RATIOS));
-        const uint4* words = reinterpret_cast<const uint4*>(from + half * TILE_BYTES);
-        convert(words[0], ratios, to);
-        convert(words[WARP], ratios, to + 8);
-      };
-      const auto multiply = [&](int (&from)[16]) {
-        pin(sums);
-        pin(from);
-        begin_products();
+      // Converts the operands of the next chunk, and between them begins products of this one if it `multiplies`. After
+      // the last chunk these are operands of nothing.
+      const auto step = [&](int (&from)[16], int (&to)[16], int half, bool multiplies) {
+        const char* next = slots_begin + (slot_sh - slots_sh);
+        const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(next + ratio_at + half * TILE_RATIOS));
+        const uint4 words[2] = {reinterpret_cast<const uint4*>(next + half * TILE_BYTES)[0],
+                                reinterpret_cast<const uint4*>(next + half * TILE_BYTES)[WARP]};
+        if (multiplies) {
+          pin(sums);
+          pin(from);
+        }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-          Product<ROWS>::add(sums, from + i * 4, (descriptor(0) & 0xffffffff00000000) | (b + i * 2), 1);
+          if (multiplies) {
+            begin_products();
+            Product<ROWS>::add(sums, from + i * 4, (descriptor(0) & 0xffffffff00000000) | (b + i * 2), 1);
+            if (i == 0 || i == 3) end_products();
+            if (i == 0) {
+              await_products<1>();
+              pin(to);
+            }
+          }
+          convert_half(words[i / 2], i % 2, ratios, to + i * 4);
         }
-        end_products();
-        b += X_BYTES / 16;
+        if (multiplies) b += X_BYTES / 16;
       };
+      if (work.count > 0) {
+        if (exists) feed.await_slot(slots);
+        step(a[1], a[0], 0, false);
+      }
 #pragma unroll 1
       for (int chunk = 0; chunk < work.count; chunk += 2) {
-        if (exists) {
-          if (slots == 4) {
-            await_copies<3>();
-          } else if (slots == 3) {
-            await_copies<2>();
-          } else {
-            await_copies<1>();
-          }
-          __syncwarp();
-          take(a[0], 0);
-        }
         if (is_first) await(x_bars_sh + chunk / 2 * 8, 0);
-        multiply(a[0]);
-        await_products<1>();
-        pin(a[1]);
+        step(a[0], a[1], 1, true);
         if (exists) {
-          if (chunk + 1 < work.count) take(a[1], 1);
           __syncwarp();
           feed.next();
           slot_sh = feed.after(slot_sh);
         }
         if (chunk + 1 == work.count) break;
-        multiply(a[1]);
-        await_products<1>();
-        pin(a[0]);
+        if (exists && chunk + 2 < work.count) feed.await_slot(slots);
+        step(a[1], a[0], 0, true);
       }
       await_products<0>();
       pin(a[0]);
@@ -285,7 +293,7 @@ struct Sliced {
 
       if (is_first) {
         await_cluster();
-        await(x_bars_sh, 0);  // all that x's warpgroup wrote, if there is no chunk
+        await(x_bars_sh + (max(work.count, 1) - 1) / 2 * 8, 0);  // all that x's warpgroup wrote
       } else if (dealt.peers > 0) {
         await(free_sh, parity ^ 1);
       }
@@ -293,18 +301,20 @@ struct Sliced {
       if (dealt.live > 0) {
         // Of the four columns that this thread will store.
         const int column = Work::tile(k + mine % FOURS / 4, CLUSTER) * TILE + mine % 4 * 4;
-        unsigned old[DEALT][TAPS - 1];
+        unsigned old[DEALT * (TAPS - 1)];
+        ConvFour four;
         bool convolves = false;
         if constexpr (CONVOLVES<Out>) {
           convolves = column < work.out_dim && out.convolves(column);
           if (convolves) {
+            four.load(out.conv, column - out.conv.first);
 #pragma unroll
             for (int i = 0; i < DEALT; i++) {
               const int state = states_sh[min(dealt.row_of(i, mine / FOURS), dealt.rows - 1)];
               const signed char* from = history(out.conv, state, column - out.conv.first);
 #pragma unroll
               for (int t = 0; t < TAPS - 1; t++) {
-                old[i][t] = *reinterpret_cast<const unsigned*>(from + t * out.conv.channels);
+                old[i * (TAPS - 1) + t] = *reinterpret_cast<const unsigned*>(from + t * out.conv.channels);
               }
             }
           }
@@ -317,7 +327,7 @@ struct Sliced {
         if constexpr (CODES<Out>) {
           const char* codes_sh_rd = codes + mine / FOURS * CODES_PITCH + mine % FOURS * 4;
           if (convolves) {
-            if constexpr (CONVOLVES<Out>) convolve(old, column, codes_sh_rd);
+            if constexpr (CONVOLVES<Out>) convolve(four, old, column, codes_sh_rd);
           } else if (column < work.out_dim) {
 #pragma unroll 1
             for (int i = 0; i < dealt.live; i++) {
@@ -338,7 +348,6 @@ struct Sliced {
                              const float* x_scale, const Out& out, int n, int in, int out_dim, const Tail& tail) {
     extern __shared__ __align__(1024) char dynamic_sh[];
     const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x / WARP), 0);  // of which the compiler knows
-    const int lane = threadIdx.x % WARP;
     const int group = warp / TILES;
     const Dealt<ROWS, CLUSTER> dealt(n);
     const int chunks = (in + CHUNK - 1) / CHUNK;
@@ -362,7 +371,6 @@ struct Sliced {
                            reinterpret_cast<int*>(ends + BARRIERS * 8 + PIECE)};
 
     if (group == GROUPS) {
-      arrive_in_cluster();
       leave_registers<56>();
       sliced.load(x, x_stride, in);
       await_cluster();
@@ -370,20 +378,14 @@ struct Sliced {
     }
     const uint32_t slots_sh = shared_address(slots_begin);
     Feed<CLUSTER, GROUPS> feed(work, slots_sh, slots, warp);
+    const int early = CODES<Out> ? 1 : slots;  // behind many copies of the weight x would come late
 #pragma unroll 1
-    for (int slot = 0; slot < slots; slot++) feed.next();
-    if (warp == 0) {
-      for (int i = lane; i < BARRIERS; i += WARP) {
-        const int at = i - X_BARRIERS;
-        init_barrier(shared_address(ends) + i * 8, at < 0 ? WARPGROUP : at < GROUPS ? 1 : max(1, dealt.peers));
-      }
-      publish_barriers();
-      __syncwarp();
-      arrive_named(BEGIN_X, WARPGROUP + WARP);
-    }
-    arrive_in_cluster();
+    for (int slot = 0; slot < early; slot++) feed.next();
+    appear_in_cluster();
     take_registers<152>();
-    sync_named(BEGIN, GROUPS * WARPGROUP);
+    sync_named(BEGIN, GROUPS * WARPGROUP + WARP);
+#pragma unroll 1
+    for (int slot = early; slot < slots; slot++) feed.next();
     sliced.compute(feed, slots_begin, slots_sh, slots, warp,
                    received + group * RECEIVED_BYTES, codes + group * CODES_BYTES);
     if (!sliced.has(group * TILES)) await_cluster();

@@ -11,6 +11,19 @@ constexpr int MOST_SLOTS = 4;                               // of a warp
 
 constexpr float HIGHEST_CODE = 127;
 
+// Moves what stands BY places further on to the front: a loop that does so needs no registers of its turn's number.
+template <int BY, typename T, int COUNT>
+__device__ void move_up(T (&values)[COUNT]) {
+#pragma unroll
+  for (int i = 0; i + BY < COUNT; i++) values[i] = values[i + BY];
+}
+
+// The last of these, behind which the others move up.
+inline __device__ void append(unsigned (&values)[4], unsigned value) {
+  move_up<1>(values);
+  values[3] = value;
+}
+
 // A quotient as a code in the low byte, if `certain`: not if it is about halfway between two integers, about the last
 // code or beyond, or not finite. It may be off by as much as in code_of().
 struct NearCode {
@@ -47,7 +60,7 @@ struct ConvFour {
   float scale[4];
   float inverse[4];
 
-  __device__ ConvFour(const ConvStep& conv, int channel) {
+  __device__ void load(const ConvStep& conv, int channel) {
 #pragma unroll
     for (int c = 0; c < 4; c++) {
       taps[c] = reinterpret_cast<const float4*>(conv.weight)[channel + c];
@@ -55,6 +68,10 @@ struct ConvFour {
       unit[c] = conv.in_scale[(channel + c) * conv.in_scale_step];
       scale[c] = conv.out_scale[(channel + c) * conv.out_scale_step];
     }
+  }
+
+  // Comes after load(), and later, as this waits for what it reads.
+  __device__ void invert() {
 #pragma unroll
     for (int c = 0; c < 4; c++) inverse[c] = inverse_of(scale[c]);
   }
@@ -67,7 +84,7 @@ struct ConvFour {
   // The codes of the channels' last inputs, the oldest first, each four in a word: as ConvStep::result() has them.
   __device__ unsigned result(const unsigned (&inputs)[TAPS]) const {
     float values[4];
-    NearCode codes[4];
+    unsigned codes[4];
     bool certain = true;
 #pragma unroll
     for (int c = 0; c < 4; c++) {
@@ -76,17 +93,30 @@ struct ConvFour {
       sum = fmaf(taps[c].z, __fmul_rn(number(inputs[2], c), unit[c]), sum);
       sum = fmaf(taps[c].w, __fmul_rn(number(inputs[3], c), unit[c]), sum);
       values[c] = silu(sum);
-      codes[c] = near_code_of(values[c] * inverse[c]);
-      certain = certain && codes[c].certain;
+      const NearCode near = near_code_of(values[c] * inverse[c]);
+      codes[c] = near.bits;
+      certain = certain && near.certain;
     }
     if (!certain) {
-#pragma unroll
-      for (int c = 0; c < 4; c++) codes[c].bits = static_cast<unsigned>(away(values[c] / scale[c]));
+      float of[4] = {scale[0], scale[1], scale[2], scale[3]};
+#pragma unroll 1
+      for (int c = 0; c < 4; c++) {
+        append(codes, static_cast<unsigned>(away(values[0] / of[0])));
+        move_up<1>(values);
+        move_up<1>(of);
+      }
     }
-    return __byte_perm(__byte_perm(codes[0].bits, codes[1].bits, 0x0040),
-                       __byte_perm(codes[2].bits, codes[3].bits, 0x0040), 0x5410);
+    return __byte_perm(__byte_perm(codes[0], codes[1], 0x0040), __byte_perm(codes[2], codes[3], 0x0040), 0x5410);
   }
 };
+
+// The operand of one product, from half of a lane's 16 bytes; it stays where it is among products.
+inline __device__ void convert_half(const uint4& words, int half, const Ratios& ratios, int* a) {
+  convert(half == 0 ? words.x : words.z, ratios.whole[0], ratios.sixteenth[0], a[0], a[2]);
+  convert(half == 0 ? words.y : words.w, ratios.whole[1], ratios.sixteenth[1], a[1], a[3]);
+#pragma unroll
+  for (int i = 0; i < 4; i++) asm volatile("" : "+r"(a[i]));
+}
 
 template <typename Rows>
 constexpr bool CODES = true;
@@ -136,6 +166,7 @@ struct Work {
     return (k / 2 * (gridDim.x / cluster) + blockIdx.x / cluster) * 2 + k % 2;
   }
   __device__ int tiles() const { return (out_dim + TILE - 1) / TILE + (tail.out_dim + TILE - 1) / TILE; }
+  __device__ bool has(int k, int cluster) const { return tile(k, cluster) < tiles(); }
   __device__ Share share(int tile) const { return share_of(weight, row_scale, out_dim, tail, tile, TILE); }
 };
 
@@ -209,6 +240,31 @@ struct Dealt {
   __device__ int expected() const { return (CLUSTER - 1) * live * EIGHT_BYTES; }
 };
 
+// Brings nearer what convolutions of a block will need, by one warpgroup.
+template <int ROWS, int CLUSTER>
+__device__ void prefetch_steps(const ConvRows& out, const Work& work, const Dealt<ROWS, CLUSTER>& dealt,
+                               const int* states_sh) {
+  const ConvStep& conv = out.conv;
+  const int mine = threadIdx.x % WARPGROUP;
+  const int row = dealt.row_of(mine / WARP, mine / 4 % 8);
+#pragma unroll 1
+  for (int k = 0; work.has(k, CLUSTER); k++) {
+    const int column = Work::tile(k, CLUSTER) * TILE;
+    const int channel = column - conv.first;
+    if (!out.convolves(column)) continue;
+    if (row < dealt.rows && mine % 4 < TAPS - 1) {
+      prefetch_line(history(conv, states_sh[row], channel) + mine % 4 * conv.channels);
+    }
+    if (mine >= TILE || channel + mine >= conv.channels) continue;
+    prefetch_line(conv.weight + (channel + mine) * TAPS);
+    if (mine % 8 == 0) {
+      prefetch_line(conv.bias + channel + mine);
+      prefetch_line(conv.in_scale + (channel + mine) * conv.in_scale_step);
+      prefetch_line(conv.out_scale + (channel + mine) * conv.out_scale_step);
+    }
+  }
+}
+
 // A warp's copies of its tiles, two chunks a slot.
 template <int CLUSTER, int GROUPS>
 struct Feed {
@@ -260,6 +316,18 @@ struct Feed {
       if (left <= 0) find();
     }
     end_copies();
+  }
+
+  // Waits for the slot whose copies began first, of so many.
+  static __device__ void await_slot(int slots) {
+    if (slots == 4) {
+      await_copies<3>();
+    } else if (slots == 3) {
+      await_copies<2>();
+    } else {
+      await_copies<1>();
+    }
+    __syncwarp();
   }
 
   __device__ uint32_t after(uint32_t slot_sh) const {

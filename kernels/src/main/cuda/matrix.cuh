@@ -161,6 +161,10 @@ inline __device__ int rank_in_cluster() {
 // A barrier of all threads of a cluster, which orders accesses of its shared memories; its halves come in turns.
 inline __device__ void arrive_in_cluster() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
 
+// The first half of such a barrier, for blocks that only show each other published barriers: the other one also waits
+// for all copies of this thread.
+inline __device__ void appear_in_cluster() { asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory"); }
+
 inline __device__ void await_cluster() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 
 inline __device__ void sync_cluster() {
