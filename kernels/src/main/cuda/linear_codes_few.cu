@@ -9,7 +9,7 @@
 //
 // Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
 // number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), dynamic shared
-// memory of 12,480 or 12,416 bytes a warp. The same with _conv convolve some columns.
+// memory of 12,480 or 12,416 bytes a warp for all its slots. The same with _conv convolve some columns.
 //
 // A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by waiting for memory, so a warp
 // has copies of several chunks under way, of its own, and what finishes the outputs is read meanwhile: nobody waits for
@@ -23,12 +23,16 @@
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / WARP;
 
+constexpr int MOST_SLOTS_8 = 6;
+constexpr int MOST_SLOTS_16 = 4;
+
+// Of a warp, as many as it has chunks, MOST at most.
 template <int ROWS>
 struct Slot {
   static constexpr int Q = ROWS * CHUNK;        // where q begins, after x
   static constexpr int RATIOS = Q + TILE_BYTES;
   static constexpr int BYTES = RATIOS + TILE_RATIOS;
-  static constexpr int COUNT = ROWS == 8 ? 6 : 4;  // of a warp
+  static constexpr int MOST = ROWS == 8 ? MOST_SLOTS_8 : MOST_SLOTS_16;  // of a warp
 };
 
 template <int ROWS, typename Out>
@@ -50,14 +54,16 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   const int rows = min(ROWS, n - first_row);
   const int piece = lane % PIECES;
   const signed char* x_gl_rd = x + static_cast<size_t>(first_row + lane / PIECES) * x_stride + piece * PIECE;
-  const char* mine = slots_sh + warp * S::COUNT * S::BYTES;
+  const int slots = min(S::MOST, (chunks + WARPS - 1) / WARPS);
+  const char* mine = slots_sh + warp * slots * S::BYTES;
   const uint32_t mine_sh = shared_address(mine);
 
   const auto copy = [&](int chunk, int slot) {
     const uint32_t to_sh = mine_sh + slot * S::BYTES;
     const signed char* q = q_gl_rd + static_cast<size_t>(chunk) * TILE_BYTES;
-    copy_piece(to_sh + S::Q + lane * PIECE, q, PIECE);
-    copy_piece(to_sh + S::Q + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2, PIECE);
+    const uint64_t policy = read_once();
+    copy_by(policy, to_sh + S::Q + lane * PIECE, q);
+    copy_by(policy, to_sh + S::Q + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2);
     if (lane < TILE_RATIOS / PIECE) {
       copy_piece(to_sh + S::RATIOS + lane * PIECE, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
     }
@@ -73,7 +79,7 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
 
   int sums[ROWS / 8][4] = {};
 #pragma unroll
-  for (int slot = 0; slot < S::COUNT; slot++) {
+  for (int slot = 0; slot < S::MOST; slot++) {
     if (warp + slot * WARPS < chunks) copy(warp + slot * WARPS, slot);
     end_copies();
   }
@@ -88,7 +94,7 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   if (finishes && !share.in_tail) finish.read(out, first_row + row, column);
   int slot = 0;
   for (int chunk = warp; chunk < chunks; chunk += WARPS) {
-    await_copies<S::COUNT - 1>();
+    await_copies<S::MOST - 1>();
     __syncwarp();
     const char* from = mine + slot * S::BYTES;
     const uint4* words = reinterpret_cast<const uint4*>(from + S::Q) + lane;
@@ -107,9 +113,9 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
       }
     }
     __syncwarp();
-    if (chunk + S::COUNT * WARPS < chunks) copy(chunk + S::COUNT * WARPS, slot);
+    if (chunk + S::MOST * WARPS < chunks) copy(chunk + S::MOST * WARPS, slot);
     end_copies();
-    if (++slot == S::COUNT) slot = 0;
+    if (++slot == slots) slot = 0;
   }
 
 #pragma unroll

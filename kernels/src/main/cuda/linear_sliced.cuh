@@ -300,11 +300,12 @@ struct Feed {
   // Starts the copies to the next slot.
   __device__ void next() {
     if (left > 0) {
-      copy_piece(at_sh, q_gl_rd, PIECE);
-      copy_piece(at_sh + TILE_BYTES / 2, q_gl_rd + TILE_BYTES / 2, PIECE);
+      const uint64_t policy = read_once();
+      copy_by(policy, at_sh, q_gl_rd);
+      copy_by(policy, at_sh + TILE_BYTES / 2, q_gl_rd + TILE_BYTES / 2);
       if (left > 1) {
-        copy_piece(at_sh + TILE_BYTES, q_gl_rd + TILE_BYTES, PIECE);
-        copy_piece(at_sh + TILE_BYTES * 3 / 2, q_gl_rd + TILE_BYTES * 3 / 2, PIECE);
+        copy_by(policy, at_sh + TILE_BYTES, q_gl_rd + TILE_BYTES);
+        copy_by(policy, at_sh + TILE_BYTES * 3 / 2, q_gl_rd + TILE_BYTES * 3 / 2);
       }
       if (threadIdx.x % WARP < min(left, 2) * (TILE_RATIOS / PIECE)) {
         copy_piece(at_sh + 2 * TILE_BYTES, ratio_gl_rd, PIECE);

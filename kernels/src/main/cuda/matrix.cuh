@@ -29,6 +29,28 @@ inline __device__ void copy_piece(uint32_t to_sh, const void* from_gl, int bytes
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to_sh), "l"(from_gl), "r"(bytes) : "memory");
 }
 
+// A policy for what is read once: L2 gives it up first, and so keeps what every layer needs, code among it. It is made
+// where it is used, which costs next to nothing, as keeping it takes registers.
+inline __device__ uint64_t read_once() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+
+// Copies, and loads, 16 bytes by a policy.
+inline __device__ void copy_by(uint64_t policy, uint32_t to_sh, const void* from_gl) {
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to_sh), "l"(from_gl), "l"(policy)
+               : "memory");
+}
+inline __device__ uint4 load_by(uint64_t policy, const void* from_gl) {
+  uint4 piece;
+  asm volatile("ld.global.L2::cache_hint.v4.u32 {%0,%1,%2,%3}, [%4], %5;"
+               : "=r"(piece.x), "=r"(piece.y), "=r"(piece.z), "=r"(piece.w)
+               : "l"(from_gl), "l"(policy)
+               : "memory");
+  return piece;
+}
+
 inline __device__ void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 // Waits for this thread's copies, but for those before the last `ends` calls of end_copies.

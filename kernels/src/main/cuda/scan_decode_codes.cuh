@@ -15,9 +15,9 @@ struct Columns {
   uint4 codes[2];
 
   // first: where the lane's first column lies, a multiple of 16 bytes.
-  __device__ void load(const signed char* first) {
-    codes[0] = *reinterpret_cast<const uint4*>(first);
-    codes[1] = *reinterpret_cast<const uint4*>(first + STATE_DIM / 2);
+  __device__ void load(uint64_t policy, const signed char* first) {
+    codes[0] = load_by(policy, first);
+    codes[1] = load_by(policy, first + STATE_DIM / 2);
   }
   __device__ void store(signed char* first) const {
     *reinterpret_cast<uint4*>(first) = codes[0];
@@ -128,9 +128,10 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
   const auto begin = [&](int head, int turn) {
     const int first_row = head * HEAD_DIM;
     if (!fresh) {
+      const uint64_t policy = read_once();
       const signed char* from = slot.state + static_cast<size_t>(first_row + g * LANE_ROWS) * STATE_DIM + first_column;
 #pragma unroll
-      for (int k = 0; k < LANE_ROWS; k++) rows[k].load(from + k * STATE_DIM);
+      for (int k = 0; k < LANE_ROWS; k++) rows[k].load(policy, from + k * STATE_DIM);
       next_row_scale = *reinterpret_cast<const float2*>(slot.scales + first_row + 2 * lane);
     }
     next_dt = slot.steps[head * INTERVAL + lane % INTERVAL];

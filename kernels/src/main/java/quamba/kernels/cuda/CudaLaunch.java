@@ -24,6 +24,7 @@ final class CudaLaunch {
   private final Pointer[] pointers; // of kernels with that many parameters
   private CudaKernel kernel = CudaKernel.EMBED_F32_F32;
   private int count; // of the arguments given so far
+  private int sharedBytes;
 
   CudaLaunch(CudaContext context, CudaModules modules) {
     this.context = context;
@@ -46,6 +47,14 @@ final class CudaLaunch {
   CudaLaunch of(CudaKernel next) {
     kernel = next;
     count = 0;
+    sharedBytes = next.sharedBytes();
+    return this;
+  }
+
+  /** Dynamic shared memory of a block, if it needs no more than this, so that more run at once. */
+  CudaLaunch shared(int bytes) {
+    require(bytes <= kernel.sharedBytes());
+    sharedBytes = bytes;
     return this;
   }
 
@@ -125,7 +134,7 @@ final class CudaLaunch {
             kernel.threads(),
             1,
             1,
-            kernel.sharedBytes(),
+            sharedBytes,
             context.stream(),
             pointers[count],
             null),

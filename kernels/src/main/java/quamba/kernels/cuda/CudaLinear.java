@@ -150,6 +150,7 @@ final class CudaLinear {
     CudaProduct first = products.get(0);
     launch
         .of(kernel)
+        .shared(form.sharedBytes(kernel, size))
         .dense(elements(form, first))
         .dense(first.weight().rowScales())
         .strided(x)

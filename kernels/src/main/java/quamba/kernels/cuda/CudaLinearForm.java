@@ -30,6 +30,16 @@ enum CudaLinearForm {
   /** Rows of x up to which 4-bit codes are multiplied as they are. */
   static final int FOUR_BIT_ROWS = 64;
 
+  /**
+   * Chunks of inputs that a warp of a form for few rows has room for at most, for 8 and 16 rows.
+   */
+  static final int MOST_SLOTS_8 = 6;
+
+  static final int MOST_SLOTS_16 = 4;
+
+  /** Warps of a block of a form for few rows, which share the chunks. */
+  private static final int FEW_WARPS = 8;
+
   /** Rows of x that a block of a wide form works on. */
   static final int WIDE_ROWS = 128;
 
@@ -242,6 +252,16 @@ enum CudaLinearForm {
       return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));
     }
     return splits() ? CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER : panels;
+  }
+
+  /** Dynamic shared memory of a block of one of this form's kernels: room for the chunks it has. */
+  int sharedBytes(CudaKernel kernel, Size size) {
+    if (this != FEW8 && this != FEW16) {
+      return kernel.sharedBytes();
+    }
+    int most = this == FEW8 ? MOST_SLOTS_8 : MOST_SLOTS_16;
+    int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
+    return kernel.sharedBytes() / most * Math.min(most, CudaLaunch.pieces(chunks, FEW_WARPS));
   }
 
   /** Blocks along y. */

@@ -18,6 +18,8 @@ import quamba.kernels.BackendUnavailableException;
 
 /** The fatbins of this build, loaded into a context, and the entry points in them. */
 final class CudaModules implements AutoCloseable {
+  private static final int ALL_SHARED = 100; // percent
+
   private final Map<String, CUmodule> modules = new HashMap<>();
   private final Map<CudaKernel, CUfunction> functions = new EnumMap<>(CudaKernel.class);
 
@@ -40,12 +42,16 @@ final class CudaModules implements AutoCloseable {
     }
   }
 
-  /** Kernels have 48 KiB at most unless they are allowed more. */
+  /**
+   * Kernels have 48 KiB at most unless they are allowed more, and of what a multiprocessor could
+   * give to as many blocks as fit not all unless they prefer that to a cache.
+   */
   private static void allowShared(CUfunction function, CudaKernel kernel) {
-    int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-    CudaFaults.checkOpening(
-        cuFuncSetAttribute(function, attribute, kernel.sharedBytes()),
-        "shared memory of " + kernel.entry());
+    int most = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    int share = CUfunction_attribute.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    String what = "shared memory of " + kernel.entry();
+    CudaFaults.checkOpening(cuFuncSetAttribute(function, most, kernel.sharedBytes()), what);
+    CudaFaults.checkOpening(cuFuncSetAttribute(function, share, ALL_SHARED), what);
   }
 
   private static CUmodule load(String name) {

@@ -95,6 +95,8 @@ final class CudaKernelTest {
     assertNumber(CudaTilePacking.CHUNK, "matrix.cuh", "CHUNK");
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
+    assertNumber(CudaLinearForm.MOST_SLOTS_8, "linear_codes_few.cu", "MOST_SLOTS_8");
+    assertNumber(CudaLinearForm.MOST_SLOTS_16, "linear_codes_few.cu", "MOST_SLOTS_16");
     assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
     assertNumber(CudaLinearForm.CLUSTER_F32, "linear_codes_sliced.cu", "CLUSTER_F32");
     assertNumber(CudaLinearForm.CLUSTER_I8, "linear_codes_sliced.cu", "CLUSTER_I8");

@@ -178,4 +178,22 @@ final class CudaLinearFormTest {
       assertTrue(bytes > 0 && bytes + fixed <= MOST_SHARED_BYTES, form.toString());
     }
   }
+
+  /** A slot is of q, ratios and rows of x: 1,024, 32, and 128 bytes each. */
+  @ParameterizedTest
+  @CsvSource({
+    "FEW8, 1, 16640",
+    "FEW8, 768, 16640",
+    "FEW8, 1025, 33280",
+    "FEW8, 2560, 49920",
+    "FEW8, 5120, 83200",
+    "FEW8, 8192, 99840",
+    "FEW16, 2560, 74496",
+    "FEW16, 5120, 99328",
+    "SLICED64, 2560, 232448"
+  })
+  void blocksOfFewRowsTakeRoomForTheirChunks(CudaLinearForm form, int in, int expected) {
+    Size size = new Size(1, in, 2560);
+    assertEquals(expected, form.sharedBytes(form.kernel(DType.F32), size));
+  }
 }
