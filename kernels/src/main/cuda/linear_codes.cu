@@ -7,7 +7,7 @@
 //   out         (n, out_dim)  f32; or codes with scales, ties to even; apart from x
 //
 // Entry points, at the end: linear_few_i8_i8_f32, linear_few_i8_i8_i8 for up to 8 rows, linear_i8_i8_f32,
-// linear_i8_i8_i8 for any. Devices of sm_90a have linear_codes_few, linear_codes_narrow and linear_codes_wide instead.
+// linear_i8_i8_i8 for any. Devices of sm_90a have linear_codes_few, linear_codes_sliced and linear_codes_wide instead.
 //
 // Sums are integers: exact, so that their order is free. The weight is the left side of mma.m16n8k32, which makes 8 rows
 // of x the least that a block works on. A lane takes 16 neighbouring codes of each operand at once, which fill its

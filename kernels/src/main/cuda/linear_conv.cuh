@@ -66,26 +66,6 @@ struct ConvStep {
     before.at[2 * channels] = code;
     return result(before.channel, before.a, before.b, before.c, code);
   }
-
-  // Of four channels, the first of them a multiple of 4.
-  __device__ char4 step_four(int row, int channel, char4 codes) const {
-    signed char* at = history(row, channel);
-    const bool known = positions[row] > 0;
-    char4* before[TAPS - 1];
-    char4 old[TAPS - 1];
-#pragma unroll
-    for (int k = 0; k < TAPS - 1; k++) {
-      before[k] = reinterpret_cast<char4*>(at + k * channels);
-      old[k] = known ? *before[k] : make_char4(0, 0, 0, 0);
-    }
-    *before[0] = old[1];
-    *before[1] = old[2];
-    *before[2] = codes;
-    return make_char4(result(of(channel), old[0].x, old[1].x, old[2].x, codes.x),
-                      result(of(channel + 1), old[0].y, old[1].y, old[2].y, codes.y),
-                      result(of(channel + 2), old[0].z, old[1].z, old[2].z, codes.z),
-                      result(of(channel + 3), old[0].w, old[1].w, old[2].w, codes.w));
-  }
 };
 
 // Rows of codes, address and stride multiples of 4, some columns of them convolved.
@@ -120,34 +100,7 @@ inline __device__ void store(const ConvRows& out, int row, int column, float val
   finish.store(out, row, column, value);
 }
 
-inline __device__ void store_four(const ConvRows& out, int row, int column, int out_dim, const float (&values)[4]) {
-  if (!out.convolves(column)) {
-    store_four(out.codes, row, column, out_dim, values);
-    return;
-  }
-  const char4 codes =
-      make_char4(element(out.codes, column, values[0]), element(out.codes, column + 1, values[1]),
-                 element(out.codes, column + 2, values[2]), element(out.codes, column + 3, values[3]));
-  *reinterpret_cast<char4*>(out.codes.at + static_cast<size_t>(row) * out.codes.stride + column) =
-      out.conv.step_four(row, column - out.conv.first, codes);
-}
-
-// Brings nearer what an output of this row and column will need.
-template <typename Rows>
-__device__ void prefetch(const Rows&, int, int) {}
-
+// Brings a line nearer, for a load that comes later.
 inline __device__ void prefetch_line(const void* at) {
   asm volatile("prefetch.global.L2 [%0];" : : "l"(__cvta_generic_to_global(at)));
-}
-
-inline __device__ void prefetch(const ConvRows& out, int row, int column) {
-  const int channel = column - out.conv.first;
-  if (!out.convolves(column) || channel % 16 != 0) return;
-  const signed char* at = out.conv.history(row, channel);
-#pragma unroll
-  for (int k = 0; k < TAPS - 1; k++) prefetch_line(at + k * out.conv.channels);
-#pragma unroll
-  for (int c = 0; c < 16; c += 8) {
-    if (channel + c < out.conv.channels) prefetch_line(out.conv.weight + (channel + c) * TAPS);
-  }
 }

@@ -101,33 +101,3 @@ template <typename Rows>
 __device__ void store(const Rows& out, int row, int column, float value) {
   out.at[static_cast<size_t>(row) * out.stride + column] = element(out, column, value);
 }
-
-// Outputs of four neighbouring columns of a row, those that exist.
-inline __device__ void store_four(const FloatRows& out, int row, int column, int out_dim, const float (&values)[4]) {
-  float* to = out.at + static_cast<size_t>(row) * out.stride + column;
-  if (column + 4 <= out_dim && reinterpret_cast<size_t>(to) % sizeof(float4) == 0) {
-    *reinterpret_cast<float4*>(to) = {values[0], values[1], values[2], values[3]};
-  } else {
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      if (column + c < out_dim) to[c] = values[c];
-    }
-  }
-}
-
-inline __device__ void store_four(const CodeRows& out, int row, int column, int out_dim, const float (&values)[4]) {
-  signed char* to = out.at + static_cast<size_t>(row) * out.stride + column;
-  signed char codes[4] = {};
-#pragma unroll
-  for (int c = 0; c < 4; c++) {
-    if (column + c < out_dim) codes[c] = element(out, column + c, values[c]);
-  }
-  if (column + 4 <= out_dim && reinterpret_cast<size_t>(to) % sizeof(char4) == 0) {
-    *reinterpret_cast<char4*>(to) = {codes[0], codes[1], codes[2], codes[3]};
-  } else {
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      if (column + c < out_dim) to[c] = codes[c];
-    }
-  }
-}

@@ -268,7 +268,6 @@ struct Product;
 #define TEN(tens) \
   "%" #tens "0,%" #tens "1,%" #tens "2,%" #tens "3,%" #tens "4,%" #tens "5,%" #tens "6,%" #tens "7,%" #tens "8,%" \
       #tens "9,"
-#define NAMES_8 "%0,%1,%2,%3,%4,%5,%6,%7"
 #define NAMES_16 TEN() "%10,%11,%12,%13,%14,%15"
 #define NAMES_32 TEN() TEN(1) TEN(2) "%30,%31"
 #define NAMES_48 TEN() TEN(1) TEN(2) TEN(3) "%40,%41,%42,%43,%44,%45,%46,%47"
@@ -313,7 +312,6 @@ struct Product;
     } \
   };
 
-PRODUCT(16, NAMES_8, EACH_8, "%8", "%9", "%10", "%11", "%12", "%13")
 PRODUCT(32, NAMES_16, EACH_16, "%16", "%17", "%18", "%19", "%20", "%21")
 PRODUCT(64, NAMES_32, EACH_32, "%32", "%33", "%34", "%35", "%36", "%37")
 PRODUCT(96, NAMES_48, EACH_48, "%48", "%49", "%50", "%51", "%52", "%53")

@@ -45,26 +45,6 @@ enum CudaKernel {
   LINEAR_FEW16_I4_I8_F32("linear_codes_few", 256, 8 * 12_416, linearPacked(DType.F32, "")),
   LINEAR_FEW8_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withTail(linearPacked(DType.I8, ""))),
   LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withTail(linearPacked(DType.I8, ""))),
-  LINEAR_NARROW16_I4_I8_F32(
-      "linear_codes_narrow", 128, 38_656, linearPacked(DType.F32, "int splits, ")),
-  LINEAR_NARROW32_I4_I8_F32(
-      "linear_codes_narrow", 128, 50_944, linearPacked(DType.F32, "int splits, ")),
-  LINEAR_NARROW64_I4_I8_F32(
-      "linear_codes_narrow", 128, 50_688, linearPacked(DType.F32, "int splits, ")),
-  LINEAR_NARROW128_I4_I8_F32(
-      "linear_codes_narrow", 256, 100_352, linearPacked(DType.F32, "int splits, ")),
-  LINEAR_NARROW256_I4_I8_F32(
-      "linear_codes_narrow", 256, 207_104, linearPacked(DType.F32, "int splits, ")),
-  LINEAR_NARROW16_I4_I8_I8(
-      "linear_codes_narrow", 128, 38_656, withTail(linearPacked(DType.I8, "int splits, "))),
-  LINEAR_NARROW32_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_944, withTail(linearPacked(DType.I8, "int splits, "))),
-  LINEAR_NARROW64_I4_I8_I8(
-      "linear_codes_narrow", 128, 50_688, withTail(linearPacked(DType.I8, "int splits, "))),
-  LINEAR_NARROW128_I4_I8_I8(
-      "linear_codes_narrow", 256, 100_352, withTail(linearPacked(DType.I8, "int splits, "))),
-  LINEAR_NARROW256_I4_I8_I8(
-      "linear_codes_narrow", 256, 207_104, withTail(linearPacked(DType.I8, "int splits, "))),
   LINEAR_SLICED32_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
   LINEAR_SLICED64_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
   LINEAR_SLICED32_I4_I8_I8(
@@ -75,8 +55,6 @@ enum CudaKernel {
   LINEAR_SLICED64_CONV_I4_I8_I8("linear_codes_sliced", 512, 232_448, withConv("")),
   LINEAR_FEW8_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_480, withConv("")),
   LINEAR_FEW16_CONV_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withConv("")),
-  LINEAR_NARROW32_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_944, withConv("int splits, ")),
-  LINEAR_NARROW64_CONV_I4_I8_I8("linear_codes_narrow", 128, 50_688, withConv("int splits, ")),
   LINEAR_WIDE256_I8_I8_F32("linear_codes_wide", 384, 214_016, linearWide(DType.F32)),
   LINEAR_WIDE192_I8_I8_F32("linear_codes_wide", 384, 222_208, linearWide(DType.F32)),
   LINEAR_WIDE160_I8_I8_F32("linear_codes_wide", 384, 201_728, linearWide(DType.F32)),

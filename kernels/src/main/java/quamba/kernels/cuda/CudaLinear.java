@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.util.List;
+import java.util.Optional;
 import quamba.kernels.DType;
 import quamba.kernels.Product;
 
@@ -112,10 +113,11 @@ final class CudaLinear {
   }
 
   private CudaLinearForm form(CudaProduct product, CudaLinearForm.Size size) {
-    if (!product.weight().hasFourBit() || size.n() > CudaLinearForm.FOUR_BIT_ROWS) {
-      return CudaLinearForm.ofEightBit(size, multiprocessors);
-    }
-    return CudaLinearForm.ofFourBit(size, product.out().dtype());
+    Optional<CudaLinearForm> fourBit =
+        product.weight().hasFourBit()
+            ? CudaLinearForm.ofFourBit(size, product.out().dtype())
+            : Optional.empty();
+    return fourBit.orElseGet(() -> CudaLinearForm.ofEightBit(size, multiprocessors));
   }
 
   /**

@@ -2,6 +2,7 @@ package quamba.kernels.cuda;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import quamba.kernels.DType;
 
 /**
@@ -11,13 +12,6 @@ import quamba.kernels.DType;
 enum CudaLinearForm {
   FEW8(CudaKernel.LINEAR_FEW8_I4_I8_F32, CudaKernel.LINEAR_FEW8_I4_I8_I8, 8, 16),
   FEW16(CudaKernel.LINEAR_FEW16_I4_I8_F32, CudaKernel.LINEAR_FEW16_I4_I8_I8, 16, 16),
-  NARROW16(CudaKernel.LINEAR_NARROW16_I4_I8_F32, CudaKernel.LINEAR_NARROW16_I4_I8_I8, 16, 64, 5),
-  NARROW32(CudaKernel.LINEAR_NARROW32_I4_I8_F32, CudaKernel.LINEAR_NARROW32_I4_I8_I8, 32, 64, 4),
-  NARROW64(CudaKernel.LINEAR_NARROW64_I4_I8_F32, CudaKernel.LINEAR_NARROW64_I4_I8_I8, 64, 64, 4),
-  NARROW128(
-      CudaKernel.LINEAR_NARROW128_I4_I8_F32, CudaKernel.LINEAR_NARROW128_I4_I8_I8, 128, 128, 2),
-  NARROW256(
-      CudaKernel.LINEAR_NARROW256_I4_I8_F32, CudaKernel.LINEAR_NARROW256_I4_I8_I8, 256, 128, 1),
   SLICED32(CudaKernel.LINEAR_SLICED32_I4_I8_F32, CudaKernel.LINEAR_SLICED32_I4_I8_I8, 32, 32),
   SLICED64(CudaKernel.LINEAR_SLICED64_I4_I8_F32, CudaKernel.LINEAR_SLICED64_I4_I8_I8, 64, 32),
   WIDE64(CudaKernel.LINEAR_WIDE64_I8_I8_F32, CudaKernel.LINEAR_WIDE64_I8_I8_I8, 64),
@@ -26,9 +20,6 @@ enum CudaLinearForm {
   WIDE160(CudaKernel.LINEAR_WIDE160_I8_I8_F32, CudaKernel.LINEAR_WIDE160_I8_I8_I8, 160),
   WIDE192(CudaKernel.LINEAR_WIDE192_I8_I8_F32, CudaKernel.LINEAR_WIDE192_I8_I8_I8, 192),
   WIDE256(CudaKernel.LINEAR_WIDE256_I8_I8_F32, CudaKernel.LINEAR_WIDE256_I8_I8_I8, 256);
-
-  /** Rows of x up to which 4-bit codes are multiplied as they are. */
-  static final int FOUR_BIT_ROWS = 64;
 
   /**
    * Chunks of inputs that a warp of a form for few rows has room for at most, for 8 and 16 rows.
@@ -42,9 +33,6 @@ enum CudaLinearForm {
 
   /** Rows of x that a block of a wide form works on. */
   static final int WIDE_ROWS = 128;
-
-  /** The most blocks that share a panel's inputs, and what their number along x must divide by. */
-  static final int CLUSTER = 8;
 
   /** Blocks that share the inputs of a sliced form that writes f32. */
   static final int CLUSTER_F32 = 4;
@@ -78,14 +66,9 @@ enum CudaLinearForm {
   private final CudaKernel codes;
   private final int rows;
   private final int outputs;
-  private final int resident;
 
   CudaLinearForm(CudaKernel floats, CudaKernel codes, int outputs) {
-    this(floats, codes, WIDE_ROWS, outputs, 0);
-  }
-
-  CudaLinearForm(CudaKernel floats, CudaKernel codes, int rows, int outputs) {
-    this(floats, codes, rows, outputs, 0);
+    this(floats, codes, WIDE_ROWS, outputs);
   }
 
   /**
@@ -95,32 +78,27 @@ enum CudaLinearForm {
    * @param codes writes i8
    * @param rows of x that a block works on
    * @param outputs that a block works on
-   * @param resident blocks that a multiprocessor holds at once, of forms that split inputs
    */
-  CudaLinearForm(CudaKernel floats, CudaKernel codes, int rows, int outputs, int resident) {
+  CudaLinearForm(CudaKernel floats, CudaKernel codes, int rows, int outputs) {
     this.floats = floats;
     this.codes = codes;
     this.rows = rows;
     this.outputs = outputs;
-    this.resident = resident;
   }
 
   /**
-   * What multiplies 4-bit codes by up to {@link #FOUR_BIT_ROWS} rows: more than a few by a sliced
-   * form, if one takes them.
+   * What multiplies 4-bit codes as they are, if there is something for so many rows and inputs. A
+   * form for fewer rows takes turns where one for all has no room.
    */
-  static CudaLinearForm ofFourBit(Size size, DType out) {
+  static Optional<CudaLinearForm> ofFourBit(Size size, DType out) {
     int n = size.n();
     if (n <= FEW16.rows) {
-      return n <= FEW8.rows ? FEW8 : FEW16;
+      return Optional.of(n <= FEW8.rows ? FEW8 : FEW16);
     }
-    if (n > SLICED32.rows && SLICED64.takes(size.in(), out)) {
-      return SLICED64;
-    }
-    if (SLICED32.takes(size.in(), out)) {
-      return SLICED32;
-    }
-    return n <= NARROW32.rows ? NARROW32 : NARROW64;
+    return Stream.of(SLICED64, SLICED32)
+        .filter(form -> n <= SLICED64.rows && (form == SLICED32 || n > SLICED32.rows))
+        .filter(form -> form.takes(size.in(), out))
+        .findFirst();
   }
 
   /** What multiplies 8-bit codes: whose turns are the cheapest together. */
@@ -180,17 +158,15 @@ enum CudaLinearForm {
     return switch (this) {
       case FEW8 -> Optional.of(CudaKernel.LINEAR_FEW8_CONV_I4_I8_I8);
       case FEW16 -> Optional.of(CudaKernel.LINEAR_FEW16_CONV_I4_I8_I8);
-      case NARROW32 -> Optional.of(CudaKernel.LINEAR_NARROW32_CONV_I4_I8_I8);
-      case NARROW64 -> Optional.of(CudaKernel.LINEAR_NARROW64_CONV_I4_I8_I8);
       case SLICED32 -> Optional.of(CudaKernel.LINEAR_SLICED32_CONV_I4_I8_I8);
       case SLICED64 -> Optional.of(CudaKernel.LINEAR_SLICED64_CONV_I4_I8_I8);
       default -> Optional.empty();
     };
   }
 
-  /** Whether blocks may share the inputs of a panel, so that the kernel wants to know how many. */
+  /** Whether blocks may share the inputs of a tile, so that the kernel wants to know how many. */
   boolean splits() {
-    return resident > 0 || !readsFourBit();
+    return !readsFourBit();
   }
 
   /** Whether clusters of blocks share the inputs, each with a slice for all that it computes. */
@@ -202,10 +178,9 @@ enum CudaLinearForm {
     return out == DType.I8 ? CLUSTER_I8 : CLUSTER_F32;
   }
 
-  /** Whether there is room for a row of so many inputs. */
-  boolean takes(int in, DType out) {
-    return !isSliced()
-        || CudaLaunch.pieces(in, CudaTilePacking.CHUNK) <= (long) SLICE / rows * cluster(out);
+  /** Whether a sliced form has room for rows of so many inputs. */
+  private boolean takes(int in, DType out) {
+    return CudaLaunch.pieces(in, CudaTilePacking.CHUNK) <= SLICE / rows * cluster(out);
   }
 
   /**
@@ -216,29 +191,19 @@ enum CudaLinearForm {
     return Math.max(1, (blocks == 2 ? multiprocessors : multiprocessors * 12 / 14) / blocks);
   }
 
-  /** How many blocks may share the inputs of a panel at most. */
+  /** How many blocks may share the inputs of a tile at most. */
   int mostSplits() {
-    if (readsFourBit()) {
-      return splits() ? CLUSTER : 1;
-    }
-    return PAIR;
+    return splits() ? PAIR : 1;
   }
 
-  /** How many blocks share the inputs of a panel: as many as run at once and have a chunk each. */
+  /** How many blocks share the inputs of a tile: more if they run at once and it pays. */
   int splits(Size size, int multiprocessors) {
-    int panels = panels(size);
+    if (!splits()) {
+      return 1;
+    }
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
-    if (!readsFourBit()) {
-      boolean pays = cost(size, PAIR, multiprocessors) < cost(size, 1, multiprocessors);
-      return pays && chunks >= PAIR && PAIR * tiles(size) <= multiprocessors ? PAIR : 1;
-    }
-    int splits = 1;
-    while (splits < CLUSTER
-        && 2 * splits <= chunks
-        && 2L * splits * panels <= (long) resident * multiprocessors) {
-      splits *= 2;
-    }
-    return splits;
+    boolean pays = cost(size, PAIR, multiprocessors) < cost(size, 1, multiprocessors);
+    return pays && chunks >= PAIR && PAIR * tiles(size) <= multiprocessors ? PAIR : 1;
   }
 
   /** Blocks along x: those that share inputs are neighbours, those of some forms take turns. */
@@ -247,11 +212,11 @@ enum CudaLinearForm {
     if (isSliced()) {
       return Math.min(panels, clusters(cluster(out), multiprocessors)) * cluster(out);
     }
-    if (!readsFourBit()) {
-      long pairs = splits == PAIR ? tiles(size) : (tiles(size) + PAIR - 1) / PAIR;
-      return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));
+    if (readsFourBit()) {
+      return panels;
     }
-    return splits() ? CudaLaunch.pieces(panels * splits, CLUSTER) * CLUSTER : panels;
+    long pairs = splits == PAIR ? tiles(size) : (tiles(size) + PAIR - 1) / PAIR;
+    return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));
   }
 
   /** Dynamic shared memory of a block of one of this form's kernels: room for the chunks it has. */

@@ -7,10 +7,9 @@ import quamba.kernels.Half;
 import quamba.kernels.QuantizedWeight;
 
 /**
- * The order in which {@code linear_codes_few.cu}, {@code linear_codes_sliced.cu} and {@code
- * linear_codes_narrow.cu} read 4-bit codes, told in {@code int4.cuh}: the codes of each tile of
- * {@link #TILE} outputs and chunk of {@link #CHUNK} inputs, as the lanes of a warp hold them, then
- * the ratios in the same order.
+ * The order in which {@code linear_codes_few.cu} and {@code linear_codes_sliced.cu} read 4-bit
+ * codes, told in {@code int4.cuh}: the codes of each tile of {@link #TILE} outputs and chunk of
+ * {@link #CHUNK} inputs, as the lanes of a warp hold them, then the ratios in the same order.
  *
  * @param weight the matrix
  * @param wide it as 8-bit codes, whose scales the ratios go with

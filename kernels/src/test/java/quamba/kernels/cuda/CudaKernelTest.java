@@ -97,7 +97,6 @@ final class CudaKernelTest {
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.MOST_SLOTS_8, "linear_codes_few.cu", "MOST_SLOTS_8");
     assertNumber(CudaLinearForm.MOST_SLOTS_16, "linear_codes_few.cu", "MOST_SLOTS_16");
-    assertNumber(CudaLinearForm.CLUSTER, "linear_codes_narrow.cu", "CLUSTER");
     assertNumber(CudaLinearForm.CLUSTER_F32, "linear_codes_sliced.cu", "CLUSTER_F32");
     assertNumber(CudaLinearForm.CLUSTER_I8, "linear_codes_sliced.cu", "CLUSTER_I8");
     assertNumber(CudaLinearForm.SLICE, "linear_codes_sliced.cu", "SLICE");

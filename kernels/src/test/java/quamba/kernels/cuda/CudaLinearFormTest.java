@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Locale;
+import java.util.Optional;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -30,17 +31,19 @@ final class CudaLinearFormTest {
     "64, 4096, I8, SLICED64",
     "64, 4098, I8, SLICED32",
     "64, 8192, I8, SLICED32",
-    "64, 8194, I8, NARROW64",
-    "33, 8194, I8, NARROW64",
-    "32, 8194, I8, NARROW32",
-    "17, 8194, I8, NARROW32",
+    "64, 8194, I8,",
+    "33, 8194, I8,",
+    "32, 8194, I8,",
+    "17, 8194, I8,",
     "64, 8192, F32, SLICED64",
     "64, 8194, F32, SLICED32",
-    "64, 16386, F32, NARROW64"
+    "64, 16386, F32,",
+    "65, 2560, I8,"
   })
   void fourBitFormsGoByTheirRowsAndRoomForInputs(
       int n, int in, DType out, CudaLinearForm expected) {
-    assertEquals(expected, CudaLinearForm.ofFourBit(new Size(n, in, 2560), out));
+    assertEquals(
+        Optional.ofNullable(expected), CudaLinearForm.ofFourBit(new Size(n, in, 2560), out));
   }
 
   @ParameterizedTest
@@ -82,25 +85,12 @@ final class CudaLinearFormTest {
 
   @ParameterizedTest
   @CsvSource({
-    "NARROW16, 2560, 2560, 8",
-    "NARROW16, 2560, 10576, 2",
-    "NARROW32, 2560, 2560, 8",
-    "NARROW32, 1024, 2560, 8",
-    "NARROW32, 1023, 2560, 8",
-    "NARROW32, 896, 2560, 4",
-    "NARROW32, 300, 2560, 2",
-    "NARROW32, 128, 2560, 1",
-    "NARROW32, 2560, 10576, 2",
-    "NARROW32, 2560, 50288, 1",
-    "NARROW128, 2560, 10576, 2",
-    "NARROW256, 2560, 10576, 1",
-    "NARROW256, 2560, 2560, 4",
     "FEW8, 2560, 2560, 1",
     "WIDE64, 2560, 2560, 2",
     "WIDE64, 2560, 10576, 1",
     "WIDE64, 128, 64, 1"
   })
-  void inputsAreSplitWhileBlocksRunAtOnce(CudaLinearForm form, int in, int out, int expected) {
+  void inputsOfFewTilesAreSplit(CudaLinearForm form, int in, int out, int expected) {
     assertEquals(expected, form.splits(new Size(16, in, out), MULTIPROCESSORS));
   }
 
@@ -109,10 +99,6 @@ final class CudaLinearFormTest {
     "FEW8, 1, 33, 1, 3, 1",
     "FEW8, 9, 32, 1, 2, 2",
     "FEW16, 16, 16, 1, 1, 1",
-    "NARROW32, 17, 1, 1, 8, 1",
-    "NARROW32, 33, 2560, 8, 320, 2",
-    "NARROW64, 64, 10576, 2, 336, 1",
-    "NARROW256, 300, 10576, 1, 88, 2",
     "SLICED32, 33, 1, 1, 2, 2",
     "SLICED32, 32, 33, 1, 4, 1",
     "SLICED64, 64, 10576, 1, 132, 1",
@@ -133,9 +119,6 @@ final class CudaLinearFormTest {
   @CsvSource({
     "FEW8, 33, 80, 1, 8",
     "FEW16, 10496, 80, 1, 661",
-    "NARROW32, 64, 65, 2, 8",
-    "NARROW64, 10496, 80, 2, 336",
-    "NARROW256, 1, 1, 8, 16",
     "SLICED32, 64, 65, 1, 10",
     "SLICED64, 10496, 80, 1, 132",
     "WIDE64, 33, 80, 1, 4",
@@ -163,8 +146,8 @@ final class CudaLinearFormTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 8, 9, 16, 17, 32, 33, 64})
   void fewRowsAreConvolvedToo(int n) {
-    for (int in : new int[] {2560, 8192, 8194}) {
-      CudaLinearForm form = CudaLinearForm.ofFourBit(new Size(n, in, 2560), DType.I8);
+    for (int in : new int[] {2560, 8192}) {
+      CudaLinearForm form = CudaLinearForm.ofFourBit(new Size(n, in, 2560), DType.I8).orElseThrow();
       assertTrue(form.convKernel().isPresent(), form.toString());
     }
   }
