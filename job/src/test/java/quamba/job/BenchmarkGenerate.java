@@ -32,10 +32,10 @@ import quamba.udf.tokenizer.Tokenizer;
 
 /**
  * The Spark job against the bare engine on the same rows: what Spark, Parquet and the row contract
- * cost. Both run twice, in turn, and the second round counts: the machine code is ready then.
+ * cost. Both run in turn, and the last round counts: the machine code is ready then.
  *
  * <p>Arguments: the checkpoint's folder, a Parquet folder with a column {@code prompt} (such as
- * {@link MakePrompts} writes), threads, slots, device, tokens a row, format of states.
+ * {@link MakePrompts} writes), threads, slots, device, tokens a row, format of states, rounds.
  */
 public final class BenchmarkGenerate {
   private static final Pattern GENERATE = Pattern.compile("generate ([0-9.]+) \\(of");
@@ -47,6 +47,7 @@ public final class BenchmarkGenerate {
   private final int threads;
   private final Width width;
   private final int maxTokens;
+  private final int rounds;
 
   /** Where and how wide the model runs. */
   private record Width(int slots, String device, StateFormat state) {
@@ -70,6 +71,7 @@ public final class BenchmarkGenerate {
     threads = Integer.parseInt(args[2]);
     width = new Width(Integer.parseInt(args[3]), args[4], StateFormat.parse("state", args[6]));
     maxTokens = Integer.parseInt(args[5]);
+    rounds = Integer.parseInt(args[7]);
   }
 
   public static void main(String[] args) throws Exception {
@@ -79,7 +81,7 @@ public final class BenchmarkGenerate {
   private void run() throws Exception {
     List<String> texts =
         ParquetRows.read(prompts).rows().stream().map(row -> row.get("prompt").toString()).toList();
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < rounds; round++) {
       Found engine = engine(texts);
       Found job = job();
       System.out.printf(
