@@ -92,6 +92,11 @@ final class Sequence<T> {
    * Adds the next {@code count} unseen ids to a step; the next id is wanted when they are the last.
    */
   void addTo(Step step, int count) {
+    if (count == 1 && unseen() == 1) {
+      step.addSampled(slot, position, ids.get(position));
+      position++;
+      return;
+    }
     IntBuffer next =
         ids.getDataBuffer()
             .nioBuffer((long) position * Integer.BYTES, count * Integer.BYTES)

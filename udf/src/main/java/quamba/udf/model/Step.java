@@ -67,10 +67,17 @@ public final class Step {
 
   /** Adds a row whose next id is wanted: the last of its tokens are in {@code tokenIds}. */
   public void addSampled(int slot, int position, IntBuffer tokenIds) {
-    if (sampledRows != rows) {
-      throw new IllegalStateException("sampled rows come before partial rows");
-    }
+    requireSampledFirst();
     add(slot, position, tokenIds);
+    sampledRows = rows;
+  }
+
+  /** Adds a row whose next id is wanted, of which only one token is left. */
+  public void addSampled(int slot, int position, int tokenId) {
+    requireSampledFirst();
+    begin(slot, position, 1);
+    ids.putInt(tokens++ * Integer.BYTES, tokenId);
+    end();
     sampledRows = rows;
   }
 
@@ -79,8 +86,21 @@ public final class Step {
     add(slot, position, tokenIds);
   }
 
+  private void requireSampledFirst() {
+    if (sampledRows != rows) {
+      throw new IllegalStateException("sampled rows come before partial rows");
+    }
+  }
+
   private void add(int slot, int position, IntBuffer tokenIds) {
-    int count = tokenIds.remaining();
+    begin(slot, position, tokenIds.remaining());
+    for (int token = tokenIds.position(); token < tokenIds.limit(); token++) {
+      ids.putInt(tokens++ * Integer.BYTES, tokenIds.get(token));
+    }
+    end();
+  }
+
+  private void begin(int slot, int position, int count) {
     if (count == 0 || (tokens + count) * Integer.BYTES > ids.capacity()) {
       throw new IllegalArgumentException(
           "a row of %d tokens in a step of %d with room for %d"
@@ -91,9 +111,9 @@ public final class Step {
     }
     slots.putInt(rows * Integer.BYTES, slot);
     positions.putInt(rows * Integer.BYTES, position);
-    for (int token = tokenIds.position(); token < tokenIds.limit(); token++) {
-      ids.putInt(tokens++ * Integer.BYTES, tokenIds.get(token));
-    }
+  }
+
+  private void end() {
     rows++;
     starts.putInt(rows * Integer.BYTES, tokens);
   }

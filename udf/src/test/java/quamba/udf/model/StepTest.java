@@ -1,6 +1,7 @@
 package quamba.udf.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.IntBuffer;
 import org.junit.jupiter.api.Test;
@@ -25,5 +26,24 @@ class StepTest {
     step.addSampled(0, 0, ids(2));
     step.addSampled(1, 6, ids(1));
     assertEquals(0, step.singleRows());
+  }
+
+  @Test
+  void oneTokenIsAddedAsABufferOfOneIs() {
+    Step one = Step.allocate(3, 3);
+    one.addSampled(2, 40, 7);
+    one.addSampled(0, 3, 9);
+    Step buffers = Step.allocate(3, 3);
+    buffers.addSampled(2, 40, IntBuffer.wrap(new int[] {7}));
+    buffers.addSampled(0, 3, IntBuffer.wrap(new int[] {9}));
+    assertEquals(buffers.ids(), one.ids());
+    assertEquals(buffers.slots(), one.slots());
+    assertEquals(buffers.starts(), one.starts());
+    assertEquals(buffers.positions(), one.positions());
+    assertEquals(2, one.sampledRows());
+    assertEquals(2, one.singleRows());
+    one.addPartial(1, 0, ids(1));
+    assertThrows(IllegalStateException.class, () -> one.addSampled(1, 0, 5));
+    assertThrows(IllegalArgumentException.class, () -> buffers.addSampled(1, 0, ids(2)));
   }
 }
