@@ -14,6 +14,13 @@
 constexpr int THREADS = 256;
 constexpr int HELD = 5;  // fours of a thread in registers, between the two passes of a norm
 
+// Four of y * silu(z), of a row each; `values` says what z is worth.
+template <bool ALIGNED, typename Z>
+__device__ Gated gated_of(const float* y, const Z* z, const Values<Z>& values, int column, int count) {
+  return Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z, column, count),
+                   Units<Z>::template read<ALIGNED>(values, column, count));
+}
+
 // A thread a four: grid (n, ceil(inner_dim / (THREADS * FOUR))).
 template <bool ALIGNED, typename Z, typename T>
 __device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& out, int inner_dim) {
@@ -21,7 +28,7 @@ __device__ void gate_four(const float* y, const Values<Z>& z, const Results<T>& 
   const int count = inner_dim - column;
   if (count <= 0) return;
   const Z* z_row = z.at + static_cast<size_t>(blockIdx.x) * z.stride;
-  const Gated gated = Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count));
+  const Gated gated = gated_of<ALIGNED>(y, z_row, z, column, count);
   Rounding<T>::template read<ALIGNED>(out, column, count)
       .even(gated.at)
       .template write<ALIGNED>(out.at + static_cast<size_t>(blockIdx.x) * out.stride + column, count);
@@ -49,8 +56,8 @@ __device__ void put(Gated gated, float scale, const Four<float>& weight, const R
       .template write<ALIGNED>(to + column, count);
 }
 
-// A block a group: grid (n, groups), inner_dim = groups * width. What is not in registers is computed again: codes leave
-// no room for it. A thread reads only where it writes.
+// A block a group: grid (n, groups), inner_dim = groups * width. What is not in registers is computed again: codes
+// leave no room for it. A thread reads only where it writes.
 template <bool ALIGNED, typename Z, typename T>
 __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float* weight, const Results<T>& out,
                                 int width, float epsilon) {
@@ -78,7 +85,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count)).add_squares(squares);
+    gated_of<ALIGNED>(y, z_row, z, column, count).add_squares(squares);
   }
   const float scale = 1 / sqrtf(block_sum<THREADS>(squares) / width + epsilon);
 #pragma unroll
@@ -91,7 +98,7 @@ __device__ void gate_norm_group(const float* y, const Values<Z>& z, const float*
   }
   for (int column = own + HELD * STEP; column < end; column += STEP) {
     const int count = end - column;
-    const Gated again = Gated::of(GateInputs<Z>::template read<ALIGNED>(y, z_row, column, count), Units<Z>::template read<ALIGNED>(z, column, count));
+    const Gated again = gated_of<ALIGNED>(y, z_row, z, column, count);
     put<ALIGNED, T>(again, scale, Four<float>::read<ALIGNED>(weight + column, count), out, to, column, count);
   }
 }

@@ -27,8 +27,16 @@ __device__ void decode(const int* slots, const int* positions, const Heads& head
                        signed char* state, int state_stride, const float* state_scale, float* out, int out_stride,
                        int heads_per_block) {
   __shared__ DecodeShared<Element> sh;
-  decode_row<State, Element>(sh, blockIdx.x, blockIdx.y, blockIdx.z, slots, positions, heads, in, state, state_stride,
-                             state_scale, out, out_stride, heads_per_block);
+  const int row = blockIdx.z;
+  const int position = positions[row];
+  const Slot<State, Element> slot(state, state_stride, slots[row], heads.count);
+  if (position % INTERVAL == INTERVAL - 1) {
+    decode_part<State, Element, true>(sh, blockIdx.x, blockIdx.y, row, position, slot, heads, in, state_scale, out,
+                                      out_stride, heads_per_block);
+  } else {
+    decode_part<State, Element, false>(sh, blockIdx.x, blockIdx.y, row, position, slot, heads, in, state_scale, out,
+                                       out_stride, heads_per_block);
+  }
 }
 
 template <>

@@ -180,19 +180,3 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
     if (head + DECODE_WARPS < end_head) begin(head + DECODE_WARPS);
   }
 }
-
-// By the first DECODE_THREADS threads of a block.
-template <class State, class Element>
-__device__ void decode_row(DecodeShared<Element>& sh, int part, int group, int row, const int* slots,
-                           const int* positions, const Heads& heads, const Inputs<Element>& in, signed char* state,
-                           int state_stride, const float* state_scale, float* out, int out_stride, int heads_per_part) {
-  const int position = positions[row];
-  const Slot<State, Element> slot(state, state_stride, slots[row], heads.count);
-  if (position % INTERVAL == INTERVAL - 1) {
-    decode_part<State, Element, true>(sh, part, group, row, position, slot, heads, in, state_scale, out, out_stride,
-                                      heads_per_part);
-  } else {
-    decode_part<State, Element, false>(sh, part, group, row, position, slot, heads, in, state_scale, out, out_stride,
-                                       heads_per_part);
-  }
-}

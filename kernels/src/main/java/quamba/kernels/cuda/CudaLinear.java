@@ -158,7 +158,7 @@ final class CudaLinear {
         .strided(x)
         .dense(x.scale())
         .values(first.out());
-    if (form.splits()) {
+    if (form.mostSplits() > 1) {
       launch.number(splits);
     }
     launch.number(size.n()).number(size.in()).number(size.out());

@@ -164,11 +164,6 @@ enum CudaLinearForm {
     };
   }
 
-  /** Whether blocks may share the inputs of a tile, so that the kernel wants to know how many. */
-  boolean splits() {
-    return !readsFourBit();
-  }
-
   /** Whether clusters of blocks share the inputs, each with a slice for all that it computes. */
   private boolean isSliced() {
     return this == SLICED32 || this == SLICED64;
@@ -191,14 +186,14 @@ enum CudaLinearForm {
     return Math.max(1, (blocks == 2 ? multiprocessors : multiprocessors * 12 / 14) / blocks);
   }
 
-  /** How many blocks may share the inputs of a tile at most. */
+  /** How many blocks may share the inputs of a tile at most; if more than one, a kernel asks. */
   int mostSplits() {
-    return splits() ? PAIR : 1;
+    return readsFourBit() ? 1 : PAIR;
   }
 
   /** How many blocks share the inputs of a tile: more if they run at once and it pays. */
   int splits(Size size, int multiprocessors) {
-    if (!splits()) {
+    if (mostSplits() == 1) {
       return 1;
     }
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);

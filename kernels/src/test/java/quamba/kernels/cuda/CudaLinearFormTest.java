@@ -3,13 +3,24 @@ package quamba.kernels.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
+import java.util.HashSet;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import quamba.kernels.Backend;
 import quamba.kernels.DType;
+import quamba.kernels.KnownAnswers;
+import quamba.kernels.Shape;
+import quamba.kernels.Tensor;
+import quamba.kernels.cpu.CpuBackend;
 import quamba.kernels.cuda.CudaLinearForm.Size;
 
 /** Which kernel multiplies codes, and over how many blocks, without a device. */
@@ -139,8 +150,9 @@ final class CudaLinearFormTest {
     assertEquals(name + weight + "f32", form.kernel(DType.F32).entry());
     assertEquals(name + weight + "i8", form.kernel(DType.I8).entry());
     form.convKernel().ifPresent(conv -> assertEquals(name + "_conv" + weight + "i8", conv.entry()));
-    assertEquals(form.splits(), form.kernel(DType.I8).signature().contains("int splits"));
-    assertEquals(form.splits(), form.kernel(DType.F32).signature().contains("int splits"));
+    boolean splits = form.mostSplits() > 1;
+    assertEquals(splits, form.kernel(DType.I8).signature().contains("int splits"));
+    assertEquals(splits, form.kernel(DType.F32).signature().contains("int splits"));
   }
 
   @ParameterizedTest
@@ -178,5 +190,30 @@ final class CudaLinearFormTest {
   void blocksOfFewRowsTakeRoomForTheirChunks(CudaLinearForm form, int in, int expected) {
     Size size = new Size(1, in, 2560);
     assertEquals(expected, form.sharedBytes(form.kernel(DType.F32), size));
+  }
+
+  /** What a GPU is asked when it is opened chooses each form for few rows, and one for many. */
+  @Test
+  void everyFormForFewRowsIsAmongTheKnownAnswers() {
+    Set<Optional<CudaLinearForm>> asked = new HashSet<>();
+    try (Backend cpu = CpuBackend.open(1)) {
+      InvocationHandler note =
+          (proxy, method, arguments) -> {
+            if (method.getName().equals("linears")) {
+              Shape x = ((Tensor) arguments[0]).shape();
+              asked.add(CudaLinearForm.ofFourBit(new Size(x.dim(0), x.dim(1), 1), DType.F32));
+            }
+            return method.invoke(cpu, arguments);
+          };
+      Class<?>[] types = {Backend.class};
+      ClassLoader loader = Backend.class.getClassLoader();
+      KnownAnswers.check((Backend) Proxy.newProxyInstance(loader, types, note));
+    }
+    Set<Optional<CudaLinearForm>> expected = new HashSet<>(Set.of(Optional.empty()));
+    Stream.of(CudaLinearForm.values())
+        .filter(CudaLinearForm::readsFourBit)
+        .map(Optional::of)
+        .forEach(expected::add);
+    assertEquals(expected, asked);
   }
 }

@@ -2,10 +2,8 @@ package quamba.udf.model;
 
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
-import quamba.kernels.Conv;
 import quamba.kernels.DType;
 import quamba.kernels.Gate;
-import quamba.kernels.Norm;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
 import quamba.kernels.Tensor;
@@ -17,19 +15,14 @@ import quamba.udf.model.QuantizedNames.Tap;
  */
 final class Mamba1Block implements Block {
   private final Mamba1 mixer;
-  private final Norm norm;
-  private final Projection inProj; // (2 · innerDim, modelDim): x, z
-  private final Conv conv; // over x
+  private final InProjection inProj; // x, z, of which x is convolved
   private final Projection xProj; // (selected, innerDim): dt (dtRank), B, C
   private final Projection dtProj; // (innerDim, dtRank)
   private final Scan scan;
   private final OutProjection outProj;
   private final ScanState state;
 
-  private final Flow u; // in_proj's input, of hidden
-  private final Flow convIn; // x, of projected as the next two
-  private final Flow convOut; // x
-  private final Flow z;
+  private final Flow z; // of projected
   private final Flow dtLow; // dt_proj's input, of selected as the next two
   private final Flow b;
   private final Flow c;
@@ -37,8 +30,6 @@ final class Mamba1Block implements Block {
 
   Mamba1Block(ModelConfig config, Mamba1 mixer, Weights weights) {
     this.mixer = mixer;
-    norm = weights.norm("norm.weight", config.epsilon());
-    conv = weights.conv("mixer.conv1d");
     scan = weights.scan("mixer.dt_proj.bias", mixer.dims(), Scan.Limit.NONE);
     state = weights.state(mixer.dims());
     outProj = new OutProjection(config, new Gate.Plain(), weights);
@@ -52,47 +43,35 @@ final class Mamba1Block implements Block {
     Columns bs = weights.columns(rank, states, Tap.B_OUT);
     Columns cs = weights.columns(rank + states, states, Tap.C_OUT);
     Columns steps = weights.columns(0, inner, Tap.DT);
-    u = weights.flow(weights.columns(0, config.modelDim(), Tap.IN_PROJ_INPUT));
-    convIn = weights.flow(x);
-    convOut = weights.flow(weights.columns(0, inner, Tap.X_OUT));
+    Columns convolved = weights.columns(0, inner, Tap.X_OUT);
+    inProj = new InProjection(config, weights, x, convolved, x, gates);
     z = weights.flow(gates);
     dtLow = weights.flow(low);
     b = weights.flow(bs);
     c = weights.flow(cs);
     dt = weights.flow(steps);
-    inProj = weights.projection("mixer.in_proj.weight", u.dtype(), x, gates);
-    xProj = weights.projection("mixer.x_proj.weight", convOut.dtype(), low, bs, cs);
+    xProj = weights.projection("mixer.x_proj.weight", inProj.convolvedDtype(), low, bs, cs);
     dtProj = weights.projection("mixer.dt_proj.weight", dtLow.dtype(), steps);
   }
 
   @Override
   public DType activations() {
-    return u.dtype();
+    return inProj.inputDtype();
   }
 
   @Override
   public StatePool.Layer allocateState(Backend backend, int slots) {
-    return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
+    return StatePool.allocateLayer(backend, mixer, slots, inProj.convDtype(), state);
   }
 
   @Override
   public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
-    Tensor normed = u.in(a.hidden());
-    Tensor x = convOut.in(a.projected());
     Tensor steps = dt.in(a.dt());
     Tensor bs = b.in(a.selected());
     Tensor cs = c.in(a.selected());
     Tensor y = a.mixed().floats();
 
-    backend.norm(norm, a.hidden().floats(), a.residual(), normed);
-    backend.linearsConv(
-        normed,
-        inProj.products(a.projected()),
-        conv,
-        batch,
-        convIn.in(a.projected()),
-        state.conv(),
-        x);
+    Tensor x = inProj.run(backend, batch, a, state.conv());
     xProj.run(backend, x, a.selected());
     dtProj.run(backend, dtLow.in(a.selected()), a.dt());
     backend.scan(scan, batch, x, steps, bs, cs, state.scan(), y);

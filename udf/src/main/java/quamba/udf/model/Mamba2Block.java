@@ -2,7 +2,6 @@ package quamba.udf.model;
 
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
-import quamba.kernels.Conv;
 import quamba.kernels.DType;
 import quamba.kernels.Gate;
 import quamba.kernels.Norm;
@@ -15,23 +14,16 @@ import quamba.udf.model.QuantizedNames.Tap;
 /** A Mamba2 layer (spec 1.3): in_proj gives z, x, B, C and dt at once. */
 final class Mamba2Block implements Block {
   private final Mamba2 mixer;
-  private final Norm norm;
-  private final Projection inProj; // (projected, modelDim): z, x, B, C, dt
-  private final Conv conv; // over x, B, C
+  private final InProjection inProj; // z, x, B, C, dt, of which x, B, C are convolved
   private final Scan scan;
   private final OutProjection outProj;
   private final ScanState state;
 
-  private final Flow u; // in_proj's input, of hidden; the others are of projected
-  private final Flow z;
-  private final Flow convIn; // x, B, C
-  private final Flow convOut; // x, B, C
+  private final Flow z; // of projected, as the next
   private final Flow dt;
 
   Mamba2Block(ModelConfig config, Mamba2 mixer, Weights weights) {
     this.mixer = mixer;
-    norm = weights.norm("norm.weight", config.epsilon());
-    conv = weights.conv("mixer.conv1d");
     scan = weights.scan("mixer.dt_bias", mixer.dims(), mixer.limit());
     state = weights.state(mixer.dims());
     Norm gateNorm = weights.norm("mixer.norm.weight", config.epsilon());
@@ -41,12 +33,10 @@ final class Mamba2Block implements Block {
     Columns gates = weights.columns(0, x, Tap.Z);
     Columns in = xbc(weights, Tap.X_IN, Tap.B_IN, Tap.C_IN);
     Columns steps = weights.columns(x + mixer.convChannels(), mixer.dims().heads(), Tap.DT);
-    u = weights.flow(weights.columns(0, config.modelDim(), Tap.IN_PROJ_INPUT));
+    Columns convolved = xbc(weights, Tap.X_OUT, Tap.B_OUT, Tap.C_OUT);
     z = weights.flow(gates);
-    convIn = weights.flow(in);
-    convOut = weights.flow(xbc(weights, Tap.X_OUT, Tap.B_OUT, Tap.C_OUT));
     dt = weights.flow(steps);
-    inProj = weights.projection("mixer.in_proj.weight", u.dtype(), gates, in, steps);
+    inProj = new InProjection(config, weights, in, convolved, gates, in, steps);
   }
 
   private Columns xbc(Weights weights, Tap x, Tap b, Tap c) {
@@ -60,33 +50,23 @@ final class Mamba2Block implements Block {
 
   @Override
   public DType activations() {
-    return u.dtype();
+    return inProj.inputDtype();
   }
 
   @Override
   public StatePool.Layer allocateState(Backend backend, int slots) {
-    return StatePool.allocateLayer(backend, mixer, slots, convIn.dtype(), state);
+    return StatePool.allocateLayer(backend, mixer, slots, inProj.convDtype(), state);
   }
 
   @Override
   public void forward(Backend backend, Batch batch, Activations a, StatePool.Layer state) {
-    Tensor normed = u.in(a.hidden());
-    Tensor xbc = convOut.in(a.projected());
+    Tensor xbc = inProj.run(backend, batch, a, state.conv());
     Tensor x = xbc.columns(0, mixer.innerDim());
     Tensor b = xbc.columns(mixer.innerDim(), mixer.bcDim());
     Tensor c = xbc.columns(mixer.innerDim() + mixer.bcDim(), mixer.bcDim());
     Tensor steps = dt.in(a.projected());
     Tensor y = a.mixed().floats();
 
-    backend.norm(norm, a.hidden().floats(), a.residual(), normed);
-    backend.linearsConv(
-        normed,
-        inProj.products(a.projected()),
-        conv,
-        batch,
-        convIn.in(a.projected()),
-        state.conv(),
-        xbc);
     backend.scan(scan, batch, x, steps, b, c, state.scan(), y);
     outProj.run(backend, z.in(a.projected()), a);
   }

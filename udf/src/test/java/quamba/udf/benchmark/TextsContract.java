@@ -25,12 +25,14 @@ import quamba.udf.model.ModelLoader;
 import quamba.udf.model.Sampling;
 import quamba.udf.model.StateFormat;
 import quamba.udf.quantizer.Scheme;
+import quamba.udf.tokenizer.CharacterTokenizer;
 
 /** A request's text does not depend on what else is under way, on any device. */
 abstract class TextsContract {
   private static final int REQUESTS = 600;
   private static final int LONGEST_PROMPT = 70;
   private static final int MOST_TOKENS = 40;
+  private static final int BEHIND_SURROGATES = 0x10000;
 
   /** As {@link Backends#open} names it. */
   abstract String device();
@@ -58,7 +60,11 @@ abstract class TextsContract {
     Map<Integer, String> texts = new TreeMap<>();
     try (BufferAllocator allocator = new RootAllocator();
         Engine engine =
-            new Engine(model, new CharacterTokenizer(vocab), OptionalInt.empty(), allocator);
+            new Engine(
+                model,
+                new CharacterTokenizer(BEHIND_SURROGATES, vocab),
+                OptionalInt.empty(),
+                allocator);
         var completions =
             engine.complete(IntStream.range(0, REQUESTS).mapToObj(this::request).iterator())) {
       while (completions.hasNext()) {

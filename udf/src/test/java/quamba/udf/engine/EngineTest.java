@@ -29,11 +29,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import quamba.udf.model.Sampling;
+import quamba.udf.tokenizer.CharacterTokenizer;
 
 @Timeout(60)
 class EngineTest {
   private static final int END = 25; // z ends a text
-  private final LetterTokenizer tokenizer = new LetterTokenizer();
+  private final CharacterTokenizer tokenizer = new CharacterTokenizer('a', ScriptedModel.VOCAB);
   private final BufferAllocator allocator = new RootAllocator(1 << 20);
 
   @AfterEach

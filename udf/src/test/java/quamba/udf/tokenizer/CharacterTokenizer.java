@@ -1,29 +1,32 @@
-package quamba.udf.benchmark;
+package quamba.udf.tokenizer;
 
 import java.util.OptionalInt;
-import quamba.udf.tokenizer.Tokenizer;
 
-/** An id is a code point, counted from {@link #FIRST} on. */
-final class CharacterTokenizer implements Tokenizer {
-  /** Behind all surrogates. */
-  private static final int FIRST = 0x10000;
-
+/** Ids are neighbouring code points, for tests. */
+public final class CharacterTokenizer implements Tokenizer {
+  private final int first;
   private final int vocabulary;
 
-  CharacterTokenizer(int vocabulary) {
+  /**
+   * One of so many ids.
+   *
+   * @param first code point of id 0; none of the others is a surrogate
+   */
+  public CharacterTokenizer(int first, int vocabulary) {
+    this.first = first;
     this.vocabulary = vocabulary;
   }
 
   @Override
   public int[] encode(String text) {
-    return text.codePoints().map(point -> point - FIRST).toArray();
+    return text.codePoints().map(point -> point - first).toArray();
   }
 
   @Override
   public String decode(int[] ids) {
     StringBuilder text = new StringBuilder();
     for (int id : ids) {
-      text.appendCodePoint(FIRST + id);
+      text.appendCodePoint(first + id);
     }
     return text.toString();
   }
@@ -35,7 +38,8 @@ final class CharacterTokenizer implements Tokenizer {
 
   @Override
   public OptionalInt idOf(String token) {
-    return OptionalInt.empty();
+    int[] ids = encode(token);
+    return ids.length == 1 ? OptionalInt.of(ids[0]) : OptionalInt.empty();
   }
 
   @Override
