@@ -63,7 +63,7 @@ struct Wide {
   uint32_t free;
   int n, in;
   int rank;  // in the cluster, if its blocks share a tile
-  int first_chunk, end_chunk;
+  int first_chunk, chunks;  // of the inputs
 
   // Copies what a tile is computed from, so many columns of a matrix with out_dim.
   __device__ void produce(const WideTile& tile, const signed char* weight, int columns, int out_dim,
@@ -80,7 +80,8 @@ struct Wide {
     const int w_bytes = min(columns, rows - tile.column) * CHUNK;
     const size_t w_apart = static_cast<size_t>(rows) * CHUNK;
     const signed char* w_gl_rd = weight + first_chunk * w_apart + static_cast<size_t>(tile.column) * CHUNK;
-    for (int chunk = first_chunk; chunk < end_chunk; chunk++) {
+#pragma unroll 1
+    for (int chunk = first_chunk; chunk < first_chunk + chunks; chunk++) {
       const uint32_t barrier = full + stage.at * sizeof(uint64_t);
       const uint32_t stage_sh = stage.at * STAGE_BYTES;
       await(free + stage.at * sizeof(uint64_t), stage.parity ^ 1);
@@ -107,7 +108,8 @@ struct Wide {
   __device__ void multiply(int (&sums)[COUNT / 2], int group, Stage<STAGES>& stage) const {
     const int lane = threadIdx.x % WARP;
     uint32_t before = 0;  // the barrier of the stage that is being multiplied
-    for (int chunk = first_chunk; chunk < end_chunk; chunk++) {
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; chunk++) {
       await(full + stage.at * sizeof(uint64_t), stage.parity);
       publish_tile();
       const uint32_t tile_sh = stages_sh + stage.at * STAGE_BYTES;
@@ -119,7 +121,7 @@ struct Wide {
       for (int k = 0; k < 4; k++) Product<COUNT>::add(sums, a + k * 2, b + k * 2, 1);
       end_products();
       pin(sums);
-      if (chunk > first_chunk) {
+      if (chunk > 0) {
         await_products<1>();
         if (lane == 0) arrive(before);
       }
@@ -131,33 +133,38 @@ struct Wide {
     if (lane == 0) arrive(before);
   }
 
-  // Adds what the other block of the cluster has of the tile to this one's half of the columns.
+  // Adds what the other block of the cluster has of the tile to this one's half of the columns, the first half of sums
+  // from now on.
   template <int COUNT>
-  __device__ void add_other(const int (&sums)[COUNT / 2], int (&kept)[COUNT / 4]) const {
+  __device__ void add_other(int (&sums)[COUNT / 2]) const {
     constexpr int HALF = COUNT / 4;
     constexpr int APART = CONSUMERS * sizeof(int4);
     const uint32_t at_sh = stages_sh + (threadIdx.x - WARPGROUP) * sizeof(int4);
     sync_warpgroup<CONSUMERS / WARPGROUP>(3);  // the stages are read
+    if (rank == 0) {
 #pragma unroll
-    for (int i = 0; i < HALF; i += 4) {
-      int given[4];
+      for (int i = 0; i < HALF; i += 4) give(sums + HALF + i, at_sh + i / 4 * APART);
+    } else {
 #pragma unroll
-      for (int c = 0; c < 4; c++) {
-        given[c] = rank == 0 ? sums[HALF + i + c] : sums[i + c];
-        kept[i + c] = rank == 0 ? sums[i + c] : sums[HALF + i + c];
-      }
-      store_piece(at_sh + i / 4 * APART, {given[0], given[1], given[2], given[3]});
+      for (int i = 0; i < HALF; i += 4) give(sums + i, at_sh + i / 4 * APART);
+#pragma unroll
+      for (int i = 0; i < HALF; i++) sums[i] = sums[HALF + i];
     }
     sync_cluster();
+    const uint32_t there = address_at(1 - rank, at_sh);
 #pragma unroll
     for (int i = 0; i < HALF; i += 4) {
-      const int4 four = load_from(1 - rank, at_sh + i / 4 * APART);
-      kept[i] += four.x;
-      kept[i + 1] += four.y;
-      kept[i + 2] += four.z;
-      kept[i + 3] += four.w;
+      const int4 four = load_there(there + i / 4 * APART);
+      sums[i] += four.x;
+      sums[i + 1] += four.y;
+      sums[i + 2] += four.z;
+      sums[i + 3] += four.w;
     }
     arrive_in_cluster();
+  }
+
+  static __device__ void give(const int* four, uint32_t to_sh) {
+    store_piece(to_sh, {four[0], four[1], four[2], four[3]});
   }
 
   // Computes a tile COUNT columns wide.
@@ -167,26 +174,21 @@ struct Wide {
     const int group = threadIdx.x / WARPGROUP - 1;
     const int row = tile.row + (threadIdx.x - WARPGROUP) / WARP * 16;
     const int column = tile.column + rank * COUNT / 2;
+    const int columns = min(splitting ? COUNT / 2 : COUNT, out_dim - column);
     const WideScales<COUNT> scales(to, row_scale, column, out_dim);
     int sums[COUNT / 2] = {};
     multiply<COUNT>(sums, group, stage);
     sync_warpgroup(1 + group);  // the last tile's scales are read
     const bool usual = all_of_warpgroup(1 + group, scales.share(to, scales_sh, x_scale, in));
-    const WidePart part = {out_stage, scales_sh, COUNT, x_scale, usual, row, column, n, out_dim};
-    if (splitting) {
-      int kept[COUNT / 4];
-      add_other<COUNT>(sums, kept);
-      store<COUNT / 2>(kept, to, part);
-    } else {
-      store<COUNT>(sums, to, part);
-    }
+    if (splitting) add_other<COUNT>(sums);
+    store<COUNT>(sums, to, {out_stage, scales_sh, x_scale, usual, row, n - row, column, columns});
   }
 
   static __device__ void run(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
                              const float* x_scale, const Out& out, int splits, int n, int in, int out_dim,
                              const Tail& tail) {
     extern __shared__ char dynamic_sh[];
-    __shared__ alignas(8) float scales_sh[CONSUMERS / WARPGROUP][3 * COLUMNS];
+    __shared__ alignas(8) float scales_sh[CONSUMERS / WARPGROUP][3 * WideScales<COLUMNS>::PITCH];
     __shared__ uint64_t barriers_sh[2 * STAGES];
     const bool splitting = splits == PAIR;
     const int chunks = (in + CHUNK - 1) / CHUNK;
@@ -199,12 +201,13 @@ struct Wide {
     wide.in = in;
     wide.rank = splitting ? rank_in_cluster() : 0;
     wide.first_chunk = chunks * wide.rank / PAIR;
-    wide.end_chunk = splitting ? chunks * (wide.rank + 1) / PAIR : chunks;
+    wide.chunks = splitting ? chunks * (wide.rank + 1) / PAIR - wide.first_chunk : chunks;
     const int first = splitting ? blockIdx.x / PAIR : blockIdx.x;
     const int apart = splitting ? tiles.count : gridDim.x;
     Stage<STAGES> stage;
 
     if (threadIdx.x == 0) {
+#pragma unroll 1
       for (int i = 0; i < STAGES; i++) {
         init_barrier(wide.full + i * sizeof(uint64_t), WARPGROUP + 1);
         init_barrier(wide.free + i * sizeof(uint64_t), CONSUMERS / WARP);
@@ -217,11 +220,9 @@ struct Wide {
       leave_registers<72>();
       for (int index = first; index < tiles.count; index += apart) {
         const WideTile tile = tiles.at(index);
-        if (HAS_TAIL && tile.in_tail) {
-          wide.produce(tile, tail.weight, TAIL_OF<COLUMNS>, tail.out_dim, x, x_stride, stage);
-        } else {
-          wide.produce(tile, weight, COLUMNS, out_dim, x, x_stride, stage);
-        }
+        const bool in_tail = HAS_TAIL && tile.in_tail;
+        wide.produce(tile, in_tail ? tail.weight : weight, in_tail ? TAIL_OF<COLUMNS> : COLUMNS,
+                     in_tail ? tail.out_dim : out_dim, x, x_stride, stage);
       }
       if (splitting) {
         sync_cluster();

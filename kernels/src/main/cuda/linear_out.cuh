@@ -42,14 +42,22 @@ inline __device__ int code_of(float value, float scale, float inverse) {
   return max(-128, min(127, __float2int_rn(quotient)));
 }
 
-// value / scale as a code, not yet held, by the inverse alone; `sure` stays true if code_of would hold the same. Only
-// if |value * inverse| is below 2^22: so near ROUNDER the bits of a float count in ones.
-inline __device__ int near_code(float value, float inverse, bool& sure) {
+// Two numbers about an inverse_of(), which is off by 1 in its last place at most: between a value's exact products with
+// them lies value / scale, rounded.
+struct Bounds {
+  float low, high;
+
+  __device__ explicit Bounds(float inverse)
+      : low(__fmul_rn(inverse, 1 - 0x5p-24f)), high(__fmul_rn(inverse, 1 + 0x3p-23f)) {}
+};
+
+// value / scale as a code, not yet held; `sure` stays true if both products are rounded to it. Only if
+// |value * inverse| is below 2^22: so near ROUNDER the bits of a float count in ones.
+inline __device__ int near_code(float value, const Bounds& inverse, bool& sure) {
   constexpr float ROUNDER = 3 << 22;
-  const float nearest = fmaf(value, inverse, ROUNDER);
-  const float off = fmaf(value, inverse, ROUNDER - nearest);
-  sure = sure & (fabsf(off) < 0.49995f);
-  return __float_as_int(nearest) - __float_as_int(ROUNDER);
+  const int code = __float_as_int(fmaf(value, inverse.low, ROUNDER));
+  sure = sure & (code == __float_as_int(fmaf(value, inverse.high, ROUNDER)));
+  return code - __float_as_int(ROUNDER);
 }
 
 // Four codes, held, the first one lowest.

@@ -8,6 +8,7 @@
 constexpr int TILE_ROWS = 128;
 constexpr int GROUP_TILES = 16;  // tiles of rows that are near in time, so that what they read stays in the L2 cache
 constexpr int TAIL_COLUMNS = 128;
+constexpr int CODE_COLUMNS = 64;  // that a warp stores at a time, of codes
 
 // Outputs of a tile of the tail.
 template <int COLUMNS>
@@ -29,14 +30,17 @@ struct WideTiles {
   }
 
   __device__ WideTile at(int index) const {
-    if (index >= down * across) {
-      const int rest = index - down * across;
-      return {rest % down * TILE_ROWS, rest / down * TAIL_OF<COLUMNS>, true};
+    const bool in_tail = index >= down * across;
+    int rest = in_tail ? index - down * across : index;
+    int top = 0;
+    int high = down;
+    if (!in_tail && down > GROUP_TILES) {
+      top = index / (GROUP_TILES * across) * GROUP_TILES;
+      high = min(GROUP_TILES, down - top);
+      rest -= top * across;
     }
-    const int group = index / (GROUP_TILES * across);
-    const int group_down = min(GROUP_TILES, down - group * GROUP_TILES);
-    const int rest = index - group * GROUP_TILES * across;
-    return {(group * GROUP_TILES + rest % group_down) * TILE_ROWS, rest / group_down * COLUMNS, false};
+    const int right = rest / high;
+    return {(top + rest - right * high) * TILE_ROWS, right * (in_tail ? TAIL_OF<COLUMNS> : COLUMNS), in_tail};
   }
 };
 
@@ -44,6 +48,7 @@ struct WideTiles {
 // that of the last.
 template <int COLUMNS>
 struct WideScales {
+  static constexpr int PITCH = (COLUMNS + CODE_COLUMNS - 1) / CODE_COLUMNS * CODE_COLUMNS;
   static constexpr int EACH = (COLUMNS + WARPGROUP - 1) / WARPGROUP;
   float row[EACH];
   float out[EACH];
@@ -62,8 +67,8 @@ struct WideScales {
     }
   }
 
-  // Puts them into shared memory: by COLUMNS those of rows, those of codes and their inverses. Returns whether all
-  // codes of this share are below 2^22 before they are held.
+  // Puts them into shared memory: by PITCH those of rows, those of codes and their inverses. Returns whether all
+  // codes of this share are below 2^22 before they are held, and none is NaN.
   __device__ bool share(const FloatRows&, float* scales_sh, float, int) const {
 #pragma unroll
     for (int i = 0; i < EACH; i++) {
@@ -79,10 +84,11 @@ struct WideScales {
     for (int i = 0; i < EACH; i++) {
       const float inverse = inverse_of(out[i]);
       usual = usual && fabsf(row[i] * x_scale * inverse) * (MOST * in) < (1 << 22);
+      usual = usual && fabsf(row[i]) * (MOST * in) < 1e38f;
       if (place(i) >= COLUMNS) continue;
       scales_sh[place(i)] = row[i];
-      scales_sh[COLUMNS + place(i)] = out[i];
-      scales_sh[2 * COLUMNS + place(i)] = inverse;
+      scales_sh[PITCH + place(i)] = out[i];
+      scales_sh[2 * PITCH + place(i)] = inverse;
     }
     return usual;
   }
@@ -90,154 +96,205 @@ struct WideScales {
   static __device__ int place(int i) { return i * WARPGROUP + threadIdx.x % WARPGROUP; }
 };
 
-// Where a warp's sums go, and by what. They go by shared memory, 16 rows of CHUNK bytes at a time, so that the warp
-// stores whole lines.
+// Where a warp's sums go, and by what. Code comes from far and a block often has but one tile, so that a long epilogue
+// would wait for its instructions: a short loop stores some columns a turn. They go by shared memory, 16 rows of them,
+// so that the warp stores whole sectors.
 struct WidePart {
   char* stage;
-  const float* scales_sh;  // by `pitch` what WideScales puts there
-  int pitch;
+  const float* scales_sh;  // what WideScales puts there
   float x_scale;
-  bool usual;  // all codes are below 2^22 before they are held
-  int row, column, n, out_dim;
-
-  // Where piece `piece` of row `row` of the stage lies: neither who writes fours of columns, nor who writes eights, nor
-  // who reads has a conflict.
-  static __device__ int staged(int row, int piece) {
-    return row * CHUNK + ((piece ^ (row % 4 * 2 + row / 4 % 2)) * PIECE);
-  }
-
-  // How many outputs there are from this one on.
-  __device__ int left(int r, int c) const { return row + r < n ? out_dim - column - c : 0; }
+  bool usual;  // what WideScales::share() returns, of all
+  int row, rows;  // from `row` on, of which the warp has 16
+  int column, columns;
 };
 
-// As f32.
-template <int COLUMNS>
-__device__ void store(const int (&sums)[COLUMNS / 2], const FloatRows& out, const WidePart& part) {
-  constexpr int FOUR = PIECE / sizeof(float);
-  constexpr int WIDTH = CHUNK / sizeof(float);
-  const int lane = threadIdx.x % WARP;
-  const int place = lane % 4 * 2;
-  const int stage_wr = part.staged(lane / 4, place / FOUR) + place % FOUR * sizeof(float);
-  const bool fours = (reinterpret_cast<uintptr_t>(out.at) | out.stride * sizeof(float)) % PIECE == 0;
+// Brings the sums of turn `turn`, BY a turn, to the front: there a loop finds them in the same registers every turn.
+// The number in an empty instruction keeps the compiler from indexing them, for which they would lie in memory.
+template <int BY, int FIRST = BY, int COUNT>
+__device__ void bring(int (&sums)[COUNT], int turn) {
+  if constexpr (FIRST < COUNT) {
+    if (turn * BY == FIRST) {
 #pragma unroll
-  for (int first = 0; first < COLUMNS; first += WIDTH) {
-    const int pieces = min(WIDTH, COLUMNS - first) / FOUR;
-#pragma unroll
-    for (int j = 0; j < PIECES / 2; j++) {
-      if (j >= pieces / 2) continue;
-      const float2 scale = *reinterpret_cast<const float2*>(part.scales_sh + first + j * 8 + place);
-#pragma unroll
-      for (int r = 0; r < 2; r++) {
-        const int at = (first / 8 + j) * 4 + r * 2;
-        *reinterpret_cast<float2*>(part.stage + (stage_wr ^ j * 2 * PIECE) + r * 8 * CHUNK) = {
-            scaled_sum(sums[at], scale.x, part.x_scale), scaled_sum(sums[at + 1], scale.y, part.x_scale)};
+      for (int i = 0; i < BY && FIRST + i < COUNT; i++) {
+        sums[i] = sums[FIRST + i];
+        asm volatile("" : "+r"(sums[i]) : "n"(FIRST));
       }
+    } else {
+      bring<BY, FIRST + BY>(sums, turn);
     }
-    __syncwarp();
-#pragma unroll
-    for (int k = 0; k < 16 * PIECES; k += WARP) {
-      if (k + lane >= 16 * pieces) continue;
-      const int r = (k + lane) / pieces;
-      const int c = (k + lane) % pieces;
-      float4 four = *reinterpret_cast<const float4*>(part.stage + part.staged(r, c));
-      float* to = out.at + static_cast<size_t>(part.row + r) * out.stride + part.column + first + c * FOUR;
-      const int left = part.left(r, first + c * FOUR);
-      if (fours && left >= FOUR) {
-        *reinterpret_cast<float4*>(to) = four;
-      } else {
-#pragma unroll 1
-        for (int i = 0; i < min(left, FOUR); i++) {
-          to[i] = four.x;
-          four = {four.y, four.z, four.w, 0};
-        }
-      }
-    }
-    __syncwarp();
   }
 }
 
-// Codes of a lane's sums in four columns of two rows: the first one's, of which scales_sh has the scales, the next, and
-// those 8 further on.
-inline __device__ void codes_of(const int* sums, const float* scales_sh, const WidePart& part, unsigned (&rows)[2]) {
-  float values[8];
-  int codes[8];
-  bool sure = part.usual;
-#pragma unroll
-  for (int i = 0; i < 4; i += 2) {
-    const float2 scale = *reinterpret_cast<const float2*>(scales_sh + i * 4);
-    const float2 inverse = *reinterpret_cast<const float2*>(scales_sh + 2 * part.pitch + i * 4);
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      const int k = r * 4 + i;
-      values[k] = scaled_sum(sums[i * 2 + r * 2], scale.x, part.x_scale);
-      values[k + 1] = scaled_sum(sums[i * 2 + r * 2 + 1], scale.y, part.x_scale);
-      codes[k] = near_code(values[k], inverse.x, sure);
-      codes[k + 1] = near_code(values[k + 1], inverse.y, sure);
-    }
-  }
-  if (!sure) {
+// As f32.
+template <int COLUMNS>
+__device__ void store(int (&sums)[COLUMNS / 2], const FloatRows& out, const WidePart& part) {
+  constexpr int FOUR = PIECE / sizeof(float);
+  constexpr int WIDTH = CHUNK / sizeof(float);  // columns of a turn
+  constexpr int ROWS_APART = WARP / PIECES;
+  const int lane = threadIdx.x % WARP;
+  const int place = lane % 4 * 2;
+  // Neither who writes nor who reads pieces placed so has a conflict.
+  const auto staged = [](int row, int piece) {
+    return row * CHUNK + ((piece ^ (row % 4 * 2 + row / 4 % 2)) * PIECE);
+  };
+  const int stage_wr = staged(lane / 4, place / FOUR) + place % FOUR * sizeof(float);
+  const int stage_rd = staged(lane / PIECES, lane % PIECES);
+  const auto four_of = [&](int k) {  // of the lane's row, k rows further on
+    return reinterpret_cast<const float4*>(part.stage + (stage_rd ^ k / ROWS_APART % 2 * PIECE) + k * CHUNK);
+  };
+  const int rows = part.rows - lane / PIECES;  // from the lane's first on
+  const bool fours = (reinterpret_cast<uintptr_t>(out.at) | out.stride * sizeof(float)) % PIECE == 0;
+  const float* scales = part.scales_sh + place;
+  int left = part.columns - lane % PIECES * FOUR;  // from the lane's first on
+  float* to = out.at + static_cast<size_t>(part.row + lane / PIECES) * out.stride + part.column + lane % PIECES * FOUR;
 #pragma unroll 1
-    for (int i = 0; i < 8; i++) {  // each takes its turn in the same registers
-      const float* at = scales_sh + i % 4 / 2 * 8 + i % 2;
-      const int code = code_of(values[0], at[part.pitch], at[2 * part.pitch]);
+  for (int turn = 0; turn * WIDTH < part.columns; turn++) {
+    bring<WIDTH / 2>(sums, turn);
+    float2 scale[PIECES / 2];
 #pragma unroll
-      for (int c = 0; c < 7; c++) {
-        values[c] = values[c + 1];
-        codes[c] = codes[c + 1];
+    for (int j = 0; j < PIECES / 2; j++) scale[j] = *reinterpret_cast<const float2*>(scales + j * 8);
+#pragma unroll
+    for (int j = 0; j < PIECES / 2; j++) {
+#pragma unroll
+      for (int r = 0; r < 2; r++) {
+        const int at = j * 4 + r * 2;
+        *reinterpret_cast<float2*>(part.stage + (stage_wr ^ j * 2 * PIECE) + r * 8 * CHUNK) = {
+            scaled_sum(sums[at], scale[j].x, part.x_scale), scaled_sum(sums[at + 1], scale[j].y, part.x_scale)};
       }
-      codes[7] = code;
     }
-  }
+    __syncwarp();
+    const bool whole = fours && left >= FOUR;
 #pragma unroll
-  for (int r = 0; r < 2; r++) {
-    rows[r] = held_codes({codes[r * 4], codes[r * 4 + 1], codes[r * 4 + 2], codes[r * 4 + 3]});
+    for (int k = 0; k < 16; k += ROWS_APART) {
+      const float4 four = *four_of(k);
+      if (whole && k < rows) *reinterpret_cast<float4*>(to + static_cast<size_t>(k) * out.stride) = four;
+    }
+    if (!whole) {
+#pragma unroll 1
+      for (int k = 0; k < 16 && k < rows; k += ROWS_APART) {
+        const float* four = reinterpret_cast<const float*>(four_of(k));
+#pragma unroll 1
+        for (int i = 0; i < min(left, FOUR); i++) to[static_cast<size_t>(k) * out.stride + i] = four[i];
+      }
+    }
+    __syncwarp();
+    scales += WIDTH;
+    left -= WIDTH;
+    to += WIDTH;
   }
+}
+
+// Codes of 16 columns in their order, of which four lanes have staged their four.
+inline __device__ uint4 in_order(const uint4& four) {
+  return {__byte_perm(four.x, four.y, 0x5410), __byte_perm(four.z, four.w, 0x5410),
+          __byte_perm(four.x, four.y, 0x7632), __byte_perm(four.z, four.w, 0x7632)};
 }
 
 // As codes. Of 16 columns a lane's four are staged side by side, and put in order when they are read.
 template <int COLUMNS>
-__device__ void store(const int (&sums)[COLUMNS / 2], const CodeRows& out, const WidePart& part) {
+__device__ void store(int (&sums)[COLUMNS / 2], const CodeRows& out, const WidePart& part) {
+  constexpr int WIDTH = CODE_COLUMNS;  // of a turn
+  constexpr int PITCH = WideScales<COLUMNS>::PITCH;
+  constexpr int ACROSS = WIDTH / PIECE;
+  constexpr int ROWS_APART = WARP / ACROSS;
+  constexpr int EACH = PIECE / 2;  // sums of a lane in 16 columns
   const int lane = threadIdx.x % WARP;
   const int place = lane % 4;
-  const int stage_wr = part.staged(lane / 4, 0) + place * sizeof(unsigned);
-  const bool sixteens = (reinterpret_cast<uintptr_t>(out.at) | out.stride) % PIECE == 0;
+  // Neither who writes nor who reads pieces placed so has a conflict.
+  const auto staged = [](int row, int piece) { return row * WIDTH + ((piece ^ (row / 2 % ACROSS)) * PIECE); };
+  const int stage_wr = staged(lane / 4, 0) + place * sizeof(unsigned);
+  const char* const stage_rd = part.stage + staged(lane / ACROSS, lane % ACROSS);
+  const int rows = part.rows - lane / ACROSS;  // from the lane's first on
+  const int unaligned = static_cast<int>(reinterpret_cast<uintptr_t>(out.at) | out.stride) % PIECE;
+  const float* scales = part.scales_sh + place * 2;
+  int left = part.columns - lane % ACROSS * PIECE;  // from the lane's first on
+  signed char* to =
+      out.at + static_cast<size_t>(part.row + lane / ACROSS) * out.stride + part.column + lane % ACROSS * PIECE;
+#pragma unroll 1
+  for (int turn = 0; turn * WIDTH < part.columns; turn++) {
+    bring<WIDTH / 2>(sums, turn);
+    unsigned unsure = 0;
+    unsigned fours[ACROSS][2];  // all before the first is stored: so one's scales are read while others are computed
 #pragma unroll
-  for (int first = 0; first < COLUMNS; first += CHUNK) {
-    const int pieces = min(CHUNK, COLUMNS - first) / PIECE;
+    for (int j = 0; j < ACROSS; j++) {
+      int codes[EACH];
+      bool sure = part.usual;
 #pragma unroll
-    for (int j = 0; j < PIECES; j++) {
-      if (j >= pieces) continue;
-      const int c = first + j * PIECE;
-      unsigned rows[2];
-      codes_of(sums + c / 2, part.scales_sh + c + place * 2, part, rows);
+      for (int i = 0; i < EACH; i += 4) {
+        const float* at = scales + j * PIECE + i * 2;
+        const float2 scale = *reinterpret_cast<const float2*>(at);
+        const float2 inverse = *reinterpret_cast<const float2*>(at + 2 * PITCH);
+        const Bounds bounds[2] = {Bounds(inverse.x), Bounds(inverse.y)};
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+          const int k = r * 4 + i / 2;
+          const int* pair = sums + j * EACH + i + r * 2;
+          codes[k] = near_code(scaled_sum(pair[0], scale.x, part.x_scale), bounds[0], sure);
+          codes[k + 1] = near_code(scaled_sum(pair[1], scale.y, part.x_scale), bounds[1], sure);
+        }
+      }
 #pragma unroll
       for (int r = 0; r < 2; r++) {
-        *reinterpret_cast<unsigned*>(part.stage + (stage_wr ^ j * PIECE) + r * 8 * CHUNK) = rows[r];
+        fours[j][r] = held_codes({codes[r * 4], codes[r * 4 + 1], codes[r * 4 + 2], codes[r * 4 + 3]});
+      }
+      unsure |= sure ? 0 : 1u << j;
+    }
+#pragma unroll
+    for (int j = 0; j < ACROSS; j++) {
+#pragma unroll
+      for (int r = 0; r < 2; r++) {
+        *reinterpret_cast<unsigned*>(part.stage + (stage_wr ^ j * PIECE) + r * 8 * WIDTH) = fours[j][r];
+      }
+    }
+    unsure &= (2u << (part.columns - turn * WIDTH - 1) / PIECE) - 1;  // not for columns that do not exist
+    if (unsure != 0) {
+#pragma unroll 1
+      for (int j = 0; j < ACROSS; j++) {
+        if (unsure >> j & 1) {
+#pragma unroll 1
+          for (int i = 0; i < EACH; i++) {  // each takes its turn in the same register
+            const float* at = scales + j * PIECE + i / 4 * 8 + i % 2;
+            const int code = code_of(scaled_sum(sums[0], at[0], part.x_scale), at[PITCH], at[2 * PITCH]);
+            part.stage[(stage_wr ^ j * PIECE) + i / 2 % 2 * 8 * WIDTH + i / 4 * 2 + i % 2] = static_cast<char>(code);
+#pragma unroll
+            for (int c = 1; c < EACH; c++) sums[c - 1] = sums[c];
+          }
+        }
+#pragma unroll
+        for (int c = EACH; c < WIDTH / 2; c++) sums[c - EACH] = sums[c];
       }
     }
     __syncwarp();
+    const bool whole = unaligned % 8 == 0 && left >= PIECE;
 #pragma unroll
-    for (int k = 0; k < 16 * PIECES; k += WARP) {
-      if (k + lane >= 16 * pieces) continue;
-      const int r = (k + lane) / pieces;
-      const int c = (k + lane) % pieces;
-      const uint4 four = *reinterpret_cast<const uint4*>(part.stage + part.staged(r, c));
-      uint4 codes = {__byte_perm(four.x, four.y, 0x5410), __byte_perm(four.z, four.w, 0x5410),
-                     __byte_perm(four.x, four.y, 0x7632), __byte_perm(four.z, four.w, 0x7632)};
-      signed char* to = out.at + static_cast<size_t>(part.row + r) * out.stride + part.column + first + c * PIECE;
-      const int left = part.left(r, first + c * PIECE);
-      if (sixteens && left >= PIECE) {
-        *reinterpret_cast<uint4*>(to) = codes;
+    for (int k = 0; k < 16; k += ROWS_APART) {
+      const uint4 codes = in_order(*reinterpret_cast<const uint4*>(stage_rd + k * WIDTH));
+      if (!whole || k >= rows) continue;
+      signed char* each = to + static_cast<size_t>(k) * out.stride;
+      if (unaligned == 0) {
+        *reinterpret_cast<uint4*>(each) = codes;
       } else {
+        reinterpret_cast<uint2*>(each)[0] = {codes.x, codes.y};
+        reinterpret_cast<uint2*>(each)[1] = {codes.z, codes.w};
+      }
+    }
+    if (!whole) {
+#pragma unroll 1
+      for (int k = 0; k < 16 && k < rows; k += ROWS_APART) {
+        uint4 codes = in_order(*reinterpret_cast<const uint4*>(stage_rd + k * WIDTH));
+        signed char* each = to + static_cast<size_t>(k) * out.stride;
 #pragma unroll 1
         for (int i = 0; i < min(left, PIECE); i++) {
-          to[i] = static_cast<signed char>(codes.x);
+          each[i] = static_cast<signed char>(codes.x);
           codes = {__funnelshift_r(codes.x, codes.y, 8), __funnelshift_r(codes.y, codes.z, 8),
                    __funnelshift_r(codes.z, codes.w, 8), codes.w >> 8};
         }
       }
     }
     __syncwarp();
+    scales += WIDTH;
+    left -= WIDTH;
+    to += WIDTH;
   }
 }
 

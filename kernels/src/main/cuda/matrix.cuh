@@ -218,18 +218,13 @@ inline __device__ void store_there(uint32_t there, const int* four, uint32_t bar
                : "memory");
 }
 
-// 16 bytes of the block of this rank, from where this block has `at_sh`.
-inline __device__ int4 load_from(int rank, uint32_t at_sh) {
+// 16 bytes of another block.
+inline __device__ int4 load_there(uint32_t there) {
   int4 four;
-  asm volatile(
-      "{\n"
-      ".reg .u32 there;\n"
-      "mapa.shared::cluster.u32 there, %4, %5;\n"
-      "ld.shared::cluster.v4.s32 {%0,%1,%2,%3}, [there];\n"
-      "}\n"
-      : "=r"(four.x), "=r"(four.y), "=r"(four.z), "=r"(four.w)
-      : "r"(at_sh), "r"(rank)
-      : "memory");
+  asm volatile("ld.shared::cluster.v4.s32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(four.x), "=r"(four.y), "=r"(four.z), "=r"(four.w)
+               : "r"(there)
+               : "memory");
   return four;
 }
 

@@ -124,7 +124,8 @@ enum CudaLinearForm {
   private long cost(Size size, int splits, int multiprocessors) {
     long turns = (tiles(size) * splits + multiprocessors - 1) / multiprocessors;
     int chunks = CudaLaunch.pieces(CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK), splits);
-    int turn = chunks * Math.max(165, outputs + 20) + 4 * outputs + 120 + 900 * (splits - 1);
+    int chunk = Math.max(80 + outputs / 2, outputs + 20);
+    int turn = chunks * chunk + 4 * outputs + 120 + 8 * outputs * (splits - 1);
     return turns * turn;
   }
 
