@@ -145,6 +145,28 @@ interface SampleContract {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {100, 2000, 5000, 40_000})
+  default void cutsKeepTheFirstOfManyEqualIds(int vocab) {
+    float[] logits = new float[vocab];
+    Arrays.fill(logits, -7.5f);
+    for (int round = 0; round < 10; round++) {
+      int byCount = choose(logits, new SampleOptions(1, 40, 1, 0, 1), vocab, round);
+      assertTrue(byCount < 40, "top-k chose " + byCount);
+      int byShare = choose(logits, new SampleOptions(1, 0, 0.75f, 0, 1), vocab, round);
+      assertTrue(byShare < vocab / 4 * 3, "top-p chose " + byShare);
+      int byBoth = choose(logits, new SampleOptions(1, 60, 0.5f, 0, 1), vocab, round);
+      assertTrue(byBoth < 30, "both chose " + byBoth);
+    }
+    Arrays.fill(logits, vocab - 30, vocab, -7); // now these, and ten of the first
+    for (int round = 0; round < 10; round++) {
+      int byCount = choose(logits, new SampleOptions(1, 40, 1, 0, 1), vocab, round);
+      assertTrue(byCount < 10 || byCount >= vocab - 30, "top-k chose " + byCount);
+      int byBoth = choose(logits, new SampleOptions(1, 40, 0.5f, 0, 1), vocab, round);
+      assertTrue(byBoth >= vocab - 30, "both chose " + byBoth);
+    }
+  }
+
   @Test
   default void paddedColumnsAreNeverChosen() {
     float[] logits = {1, 2, 3, 50, 60};

@@ -21,7 +21,8 @@ import quamba.kernels.Tensor;
 
 /**
  * Sampling beyond the contract: vocabularies around and far above the ids that a block looks at
- * once, many rows and slots, several steps.
+ * once, many rows and slots, several steps; cuts that a block's list of 3,072 ids has room for, and
+ * cuts and vocabularies that are too large for it.
  */
 @NeedsCuda
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
@@ -64,10 +65,21 @@ final class CudaSampleTest {
     "1000, 1, 999, 1, 0, 1",
     "1000, 1, 5000, 1, 0, 1",
     "50288, 1, 50, 1, 0, 1",
+    "50288, 1, 50, 1, 0, 1.5",
+    "50288, 1, 1024, 0.5, 0, 1",
+    "50288, 1, 1025, 0.5, 0, 1",
+    "50288, 1, 6000, 1, 0, 1",
+    "131072, 1, 40, 0.9, 0, 1",
+    "131104, 1, 40, 0.9, 0, 1",
     "1000, 1, 0, 0.9, 0, 1",
     "1000, 1, 0, 0.01, 0, 1",
     "1000, 1, 0, 0, 0, 1",
     "50288, 1, 0, 0.95, 0, 1",
+    "50288, 0.1, 0, 0.95, 0, 1",
+    "50288, 0.1, 0, 0.95, 0, 0.5",
+    "50288, 0.01, 0, 0.3, 0.1, 1",
+    "131104, 0.01, 0, 0.9, 0, 1",
+    "1000, 1e-32, 0, 0.9, 0, 1",
     "1000, 1, 0, 1, 0.3, 1",
     "1000, 1, 0, 1, 1, 1",
     "1000, 1, 0, 1, 0, 1.5",
@@ -81,12 +93,60 @@ final class CudaSampleTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, 0, 1", "0, 0, 1", "1, 7, 1", "1, 0, 0.5", "1, 700, 0.25"})
+  @CsvSource({"1, 0, 1", "0, 0, 1", "1, 7, 1", "1, 0, 0.5", "1, 700, 0.25", "1, 0, 0.95"})
   void ofEqualLogitsTheLowerIdsAreKept(float temperature, int topK, float topP) {
     var options = new Oracle.SampleOptions(temperature, topK, topP, 0, 1);
-    float[] logits = new float[ROWS * (1024 + PADDING)];
-    Arrays.fill(logits, -0.25f);
-    assertFollows(logits, 1024, options);
+    for (int vocab : new int[] {1024, 6000}) {
+      float[] logits = new float[ROWS * (vocab + PADDING)];
+      Arrays.fill(logits, -0.25f);
+      assertFollows(logits, vocab, options);
+    }
+  }
+
+  /** Steps so coarse that cuts fall among equal logits: of 40, of 400 and of 8,000 ids. */
+  @ParameterizedTest
+  @CsvSource({"1, 100, 1", "1, 70, 0.9", "0.5, 0, 0.5", "0.5, 0, 0.9", "1, 1000, 0.7"})
+  void cutsFallAmongEqualLogits(float temperature, int topK, float topP) {
+    int vocab = 40_000;
+    for (float step : new float[] {0.0125f, 0.125f, 2.5f}) {
+      float[] logits = Probe.random(topK, ROWS * (vocab + PADDING), 6);
+      for (int i = 0; i < logits.length; i++) {
+        logits[i] = Math.round(logits[i] / step) * step;
+      }
+      assertFollows(logits, vocab, new Oracle.SampleOptions(temperature, topK, topP, 0, 1));
+    }
+  }
+
+  /** A cut that keeps all of the last, highest ids and the first of many equal ones. */
+  @ParameterizedTest
+  @CsvSource({
+    "500, 40, 1",
+    "3000, 40, 1",
+    "9000, 40, 1",
+    "9000, 40, 0.999",
+    "3000, 0, 0.5",
+    "9000, 0, 0.5"
+  })
+  void theHighestLogitsMayBeLast(int vocab, int topK, float topP) {
+    int width = vocab + PADDING;
+    float[] logits = new float[ROWS * width];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] = i % width < vocab - 30 ? 10 : 11;
+    }
+    assertFollows(logits, vocab, new Oracle.SampleOptions(1, topK, topP, 0, 1));
+  }
+
+  /** The highest logits are neighbours, which few threads read. */
+  @ParameterizedTest
+  @CsvSource({"40, 1", "1000, 1", "1000, 0.9", "0, 0.9"})
+  void theHighestLogitsMayBeNeighbours(int topK, float topP) {
+    int vocab = 50_288;
+    int width = vocab + PADDING;
+    float[] logits = new float[ROWS * width];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] = -Math.abs(i % width - 777 * (i / width)) * 0.001f;
+    }
+    assertFollows(logits, vocab, new Oracle.SampleOptions(1, topK, topP, 0, 1));
   }
 
   /** Five steps: a first one of several tokens from position 0, then one token each. */
@@ -101,6 +161,7 @@ final class CudaSampleTest {
     Tensor scores = probe.floats(logits, ROWS, width);
     Tensor out = probe.ints(new int[ROWS]);
     boolean[][] seen = new boolean[ROWS][vocab];
+    double[][] distributions = new double[ROWS][];
     int[] positions = new int[ROWS];
     for (int step = 0; step < 5; step++) {
       int[] counts = new int[ROWS];
@@ -115,9 +176,12 @@ final class CudaSampleTest {
       int[] chosen = probe.ints(out);
       for (int row = 0; row < ROWS; row++) {
         positions[row] += counts[row];
-        float[] own = Arrays.copyOfRange(logits, row * width, row * width + vocab);
+        if (step == 0 || options.repetitionPenalty() != 1) {
+          float[] own = Arrays.copyOfRange(logits, row * width, row * width + vocab);
+          distributions[row] = Oracle.distribution(own, seen[row], options);
+        }
         double uniform = uniform(keys, slots[row], positions[row]);
-        assertMayBeChosen(Oracle.distribution(own, seen[row], options), uniform, chosen[row]);
+        assertMayBeChosen(distributions[row], uniform, chosen[row]);
       }
     }
   }
