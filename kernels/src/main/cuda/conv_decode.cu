@@ -19,8 +19,10 @@ template <bool ALIGNED, int AT_ONCE, typename T>
 __device__ void decode(const int* slots, const int* positions, const Conv<T>& conv, int rows) {
   const int channel = (blockIdx.x * THREADS + threadIdx.x) * FOUR;
   const int count = conv.channels - channel;
+  begin_next();
   if (count <= 0) return;
   const Channels<T> own = Channels<T>::template read<ALIGNED>(conv, channel);
+  await_before();
   for (int first = blockIdx.y; first < rows; first += gridDim.y * AT_ONCE) {
     int slot[AT_ONCE];
     bool fresh[AT_ONCE];

@@ -61,6 +61,22 @@ __device__ float block_sum(float value) {
   return sum;
 }
 
+// Kernels that begin early (CudaKernel.beginsEarly) run while the one before them in the stream ends. What any kernel
+// before may write they read only behind await_before(), and write only there; all threads that work call it. Constants
+// of the model were there before the step began, and so were slots and positions: copies wait for all kernels before.
+inline __device__ void await_before() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Lets the next kernel begin, if it does so early, once all blocks call this and where there is room.
+inline __device__ void begin_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // a & b | c, in one instruction, of which the compiler may make two.
 inline __device__ unsigned and_or(unsigned a, unsigned b, unsigned c) {
   unsigned result;

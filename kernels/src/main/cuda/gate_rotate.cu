@@ -23,6 +23,7 @@ constexpr int WARPS = THREADS / WARP;
 constexpr int PART = WARP * FOUR;
 constexpr int WIDEST = 8192;
 constexpr int QUARTERS = 4;  // of the units, which threads mix
+constexpr int FEW = 16;      // blocks: what the next kernel copies would be in their way, so it begins later
 
 inline __device__ void butterfly(float& a, float& b) {
   const float sum = a + b;
@@ -273,16 +274,19 @@ __device__ void gate_rotate_rows(float* row_sh, float* squares_sh, const float* 
       inputs[u][k] = GateInputs<Z>::template read<true>(y_row, z_row, Share::column(part), FOUR);
     });
   };
-  read(blockIdx.x);
+  if (gridDim.x > FEW) begin_next();
   if (groups > 0) own.read_norm(weight, groups);
   const auto common_unit = Units<Z>::common(z);
   const float common_result = common_scale(out);
+  await_before();
+  read(blockIdx.x);
 #pragma unroll 1
   for (int row = blockIdx.x; row < n; row += gridDim.x) {
     Share::each([&](int u, int k, int part) {
       own.gated[u][k] =
           Gated::of(inputs[u][k], Units<Z>::template read<true>(z, Share::column(part), FOUR, common_unit));
     });
+    if (row == static_cast<int>(blockIdx.x)) begin_next();
     const bool more = row + static_cast<int>(gridDim.x) < n;
     if (more) read(row + gridDim.x);
     T* to = out.at + static_cast<size_t>(row) * out.stride;

@@ -9,11 +9,11 @@
 //
 // Entry points, at the end: linear_few8_, linear_few16_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for any
 // number that many at a time: grid (ceil(out_dim / TILE) + ceil(tail_out_dim / TILE), ceil(n / rows)), dynamic shared
-// memory of 12,480 or 12,416 bytes a warp for all its slots. The same with _conv convolve some columns.
+// memory of slot_bytes() a slot, 12,480 or 12,416 bytes a warp at most. The same with _conv convolve some columns.
 //
 // A block computes a tile of outputs, a warp one in so many chunks of inputs. Time goes by waiting for memory, so a warp
-// has copies of several chunks under way, of its own, and what finishes the outputs is read meanwhile: nobody waits for
-// anything else before the end.
+// has copies of several chunks under way, of its own, those of the weight before x is there, and what finishes the
+// outputs is read meanwhile: nobody waits for anything else before the end.
 #include "int4.cuh"
 #include "linear_conv.cuh"
 #include "linear_tail.cuh"
@@ -22,23 +22,24 @@
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / WARP;
+constexpr int BLOCKS_8 = 4;  // of a multiprocessor, for 8 rows
 
+// Slots of a warp at most: it has one for each of its chunks, or takes turns.
 constexpr int MOST_SLOTS_8 = 6;
 constexpr int MOST_SLOTS_16 = 4;
 
-// Of a warp, as many as it has chunks, MOST at most.
 template <int ROWS>
-struct Slot {
-  static constexpr int Q = ROWS * CHUNK;        // where q begins, after x
-  static constexpr int RATIOS = Q + TILE_BYTES;
-  static constexpr int BYTES = RATIOS + TILE_RATIOS;
-  static constexpr int MOST = ROWS == 8 ? MOST_SLOTS_8 : MOST_SLOTS_16;  // of a warp
-};
+constexpr int MOST_SLOTS = ROWS == 8 ? MOST_SLOTS_8 : MOST_SLOTS_16;
+
+// A slot has q, ratios and x, the last for so many rows. A warp's slots lie together, first what is of the weight: nvcc
+// 13.0 puts a stride that it does not know where the policy of a copy is.
+constexpr int WEIGHT_BYTES = TILE_BYTES + TILE_RATIOS;
+inline __device__ int slot_bytes(int rows) { return WEIGHT_BYTES + rows * CHUNK; }
 
 template <int ROWS, typename Out>
 __device__ void few(const signed char* weight, const float* row_scale, const signed char* x, int x_stride,
                     const float* x_scale, const Out& out, int n, int in, int out_dim, const Tail& tail) {
-  using S = Slot<ROWS>;
+  constexpr int MOST = MOST_SLOTS<ROWS>;
   extern __shared__ __align__(128) char slots_sh[];
   __shared__ int sums_sh[WARPS][ROWS][TILE + 1];
   const int warp = threadIdx.x / WARP;
@@ -54,19 +55,24 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   const int rows = min(ROWS, n - first_row);
   const int piece = lane % PIECES;
   const signed char* x_gl_rd = x + static_cast<size_t>(first_row + lane / PIECES) * x_stride + piece * PIECE;
-  const int slots = min(S::MOST, (chunks + WARPS - 1) / WARPS);
-  const char* mine = slots_sh + warp * slots * S::BYTES;
+  const int held = min(ROWS, n);
+  const int slots = min(MOST, (chunks + WARPS - 1) / WARPS);
+  const char* mine = slots_sh + warp * slots * slot_bytes(held);
   const uint32_t mine_sh = shared_address(mine);
+  const uint32_t x_sh = mine_sh + slots * WEIGHT_BYTES;
 
-  const auto copy = [&](int chunk, int slot) {
-    const uint32_t to_sh = mine_sh + slot * S::BYTES;
+  const auto copy_weight = [&](int chunk, int slot) {
+    const uint32_t to_sh = mine_sh + slot * WEIGHT_BYTES + lane * PIECE;
     const signed char* q = q_gl_rd + static_cast<size_t>(chunk) * TILE_BYTES;
     const uint64_t policy = read_once();
-    copy_by(policy, to_sh + S::Q + lane * PIECE, q);
-    copy_by(policy, to_sh + S::Q + TILE_BYTES / 2 + lane * PIECE, q + TILE_BYTES / 2);
+    copy_by(policy, to_sh, q);
+    copy_by(policy, to_sh + TILE_BYTES / 2, q + TILE_BYTES / 2);
     if (lane < TILE_RATIOS / PIECE) {
-      copy_piece(to_sh + S::RATIOS + lane * PIECE, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
+      copy_piece(to_sh + TILE_BYTES, ratio_gl_rd + static_cast<size_t>(chunk) * TILE_RATIOS, PIECE);
     }
+  };
+  const auto copy_x = [&](int chunk, int slot) {
+    const uint32_t to_sh = x_sh + slot * held * CHUNK;
     const int bytes = min(PIECE, in - chunk * CHUNK - piece * PIECE);
 #pragma unroll
     for (int row = 0; row < ROWS; row += WARP / PIECES) {
@@ -79,9 +85,8 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
 
   int sums[ROWS / 8][4] = {};
 #pragma unroll
-  for (int slot = 0; slot < S::MOST; slot++) {
-    if (warp + slot * WARPS < chunks) copy(warp + slot * WARPS, slot);
-    end_copies();
+  for (int slot = 0; slot < MOST; slot++) {
+    if (warp + slot * WARPS < chunks) copy_weight(warp + slot * WARPS, slot);
   }
   // The output that this thread finishes.
   static_assert(ROWS * TILE <= THREADS, "no more than one");
@@ -91,14 +96,22 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
   const float scale = finishes ? share.row_scale[column] : 0;
   const float scale_of_x = *x_scale;
   Finish<Out> finish;
-  if (finishes && !share.in_tail) finish.read(out, first_row + row, column);
+  if (finishes && !share.in_tail) finish.prepare(out, first_row + row, column);
+  await_before();
+  begin_next();  // not sooner, as what that copies would be in the way of what comes before
+#pragma unroll
+  for (int slot = 0; slot < MOST; slot++) {
+    if (warp + slot * WARPS < chunks) copy_x(warp + slot * WARPS, slot);
+    end_copies();
+  }
+  if (finishes && !share.in_tail) finish.read(out);
   int slot = 0;
   for (int chunk = warp; chunk < chunks; chunk += WARPS) {
-    await_copies<S::MOST - 1>();
+    await_copies<MOST - 1>();
     __syncwarp();
-    const char* from = mine + slot * S::BYTES;
-    const uint4* words = reinterpret_cast<const uint4*>(from + S::Q) + lane;
-    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + S::RATIOS + lane / 4 * 4));
+    const char* from = mine + slot * WEIGHT_BYTES;
+    const uint4* words = reinterpret_cast<const uint4*>(from) + lane;
+    const Ratios ratios = ratios_of(*reinterpret_cast<const unsigned*>(from + TILE_BYTES + lane / 4 * 4));
     int a[16];
     convert(words[0], ratios, a);
     convert(words[WARP], ratios, a + 8);
@@ -107,13 +120,18 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
 #pragma unroll
       for (int half = 0; half < 2; half++) {
         int b[4];
-        load_pieces(b, mine_sh + slot * S::BYTES + swizzled(e * 8 + lane % 8, half * 4 + lane / 8));
+        // Rows that a slot has not are columns of sums that nobody reads.
+        const int row_rd = min(e * 8 + lane % 8, held - 1);
+        load_pieces(b, x_sh + slot * held * CHUNK + swizzled(row_rd, half * 4 + lane / 8));
         add_product(sums[e], a + half * 8, b[0], b[1]);
         add_product(sums[e], a + half * 8 + 4, b[2], b[3]);
       }
     }
     __syncwarp();
-    if (chunk + S::MOST * WARPS < chunks) copy(chunk + S::MOST * WARPS, slot);
+    if (chunk + MOST * WARPS < chunks) {
+      copy_weight(chunk + MOST * WARPS, slot);
+      copy_x(chunk + MOST * WARPS, slot);
+    }
     end_copies();
     if (++slot == slots) slot = 0;
   }
@@ -138,7 +156,7 @@ __device__ void few(const signed char* weight, const float* row_scale, const sig
 
 // ---------------------------------------------------------------- entry points
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_8)
 linear_few8_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                       const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                       float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
@@ -152,7 +170,7 @@ linear_few16_i4_i8_f32(const signed char* __restrict__ weight, const float* __re
   few<16, FloatRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_8)
 linear_few8_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                      const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                      signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
@@ -174,7 +192,7 @@ linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __res
                     out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_8)
 linear_few8_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,

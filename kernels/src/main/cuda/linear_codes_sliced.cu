@@ -78,6 +78,7 @@ struct Sliced {
     const int piece = mine % PIECES;
     const int row = mine / WARP * EACH + mine % WARP / PIECES;
     const float scale = *x_scale;
+    await_before();
     const int state = CONVOLVES<Out> && mine < dealt.rows ? state_of(out, dealt.first_row + mine) : 0;
     const signed char* x_gl_rd =
         x + static_cast<size_t>(dealt.first_row + row) * x_stride + work.first * CHUNK + piece * PIECE;
@@ -349,6 +350,7 @@ struct Sliced {
     extern __shared__ __align__(1024) char dynamic_sh[];
     const int warp = __shfl_sync(ALL_LANES, static_cast<int>(threadIdx.x / WARP), 0);  // of which the compiler knows
     const int group = warp / TILES;
+    begin_next();
     const Dealt<ROWS, CLUSTER> dealt(n);
     const int chunks = (in + CHUNK - 1) / CHUNK;
     const int first = chunks * dealt.split / CLUSTER;
@@ -378,14 +380,12 @@ struct Sliced {
     }
     const uint32_t slots_sh = shared_address(slots_begin);
     Feed<CLUSTER, GROUPS> feed(work, slots_sh, slots, warp);
-    const int early = CODES<Out> ? 1 : slots;  // behind many copies of the weight x would come late
 #pragma unroll 1
-    for (int slot = 0; slot < early; slot++) feed.next();
+    for (int slot = 0; slot < slots; slot++) feed.next();
     appear_in_cluster();
     take_registers<152>();
     sync_named(BEGIN, GROUPS * WARPGROUP + WARP);
-#pragma unroll 1
-    for (int slot = early; slot < slots; slot++) feed.next();
+    await_before();
     sliced.compute(feed, slots_begin, slots_sh, slots, warp,
                    received + group * RECEIVED_BYTES, codes + group * CODES_BYTES);
     if (!sliced.has(group * TILES)) await_cluster();

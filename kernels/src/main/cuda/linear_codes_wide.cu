@@ -206,6 +206,7 @@ struct Wide {
     const int apart = splitting ? tiles.count : gridDim.x;
     Stage<STAGES> stage;
 
+    begin_next();
     if (threadIdx.x == 0) {
 #pragma unroll 1
       for (int i = 0; i < STAGES; i++) {
@@ -215,6 +216,7 @@ struct Wide {
       publish_barriers();
     }
     __syncthreads();
+    await_before();
 
     if (threadIdx.x < WARPGROUP) {
       leave_registers<72>();

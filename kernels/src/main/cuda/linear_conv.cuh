@@ -52,11 +52,15 @@ struct ConvStep {
     signed char a, b, c;
   };
 
-  __device__ Before before(int row, int channel) const {
-    signed char* at = history(row, channel);
-    const bool known = positions[row] > 0;
-    const signed char none = 0;
-    return {of(channel), at, known ? at[0] : none, known ? at[channels] : none, known ? at[2 * channels] : none};
+  // But for the state, and that if it is known.
+  __device__ Before before(int row, int channel, bool& known) const {
+    known = positions[row] > 0;
+    return {of(channel), history(row, channel), 0, 0, 0};
+  }
+  __device__ void read(Before& before) const {
+    before.a = before.at[0];
+    before.b = before.at[channels];
+    before.c = before.at[2 * channels];
   }
 
   // Of the new input, which the state takes up.
@@ -80,12 +84,16 @@ template <>
 struct Finish<ConvRows> {
   Finish<CodeRows> codes;
   bool convolves;
+  bool known = false;
   ConvStep::Before before;
 
-  __device__ void read(const ConvRows& out, int row, int column) {
-    codes.read(out.codes, row, column);
+  __device__ void prepare(const ConvRows& out, int row, int column) {
+    codes.prepare(out.codes, row, column);
     convolves = out.convolves(column);
-    if (convolves) before = out.conv.before(row, column - out.conv.first);
+    if (convolves) before = out.conv.before(row, column - out.conv.first, known);
+  }
+  __device__ void read(const ConvRows& out) {
+    if (known) out.conv.read(before);
   }
   __device__ void store(const ConvRows& out, int row, int column, float value) const {
     signed char code = codes.code(value);
@@ -96,7 +104,8 @@ struct Finish<ConvRows> {
 
 inline __device__ void store(const ConvRows& out, int row, int column, float value) {
   Finish<ConvRows> finish;
-  finish.read(out, row, column);
+  finish.prepare(out, row, column);
+  finish.read(out);
   finish.store(out, row, column, value);
 }
 

@@ -80,13 +80,15 @@ inline __device__ signed char element(const CodeRows& out, int column, float val
   return static_cast<signed char>(code_of(value, scale, inverse_of(scale)));
 }
 
-// What an output needs but its value, to be read early, as it comes from far.
+// What an output needs but its value, to be read early, as it comes from far: prepare() reads what was there before the
+// step, read() what a kernel before may have written.
 template <typename Rows>
 struct Finish;
 
 template <>
 struct Finish<FloatRows> {
-  __device__ void read(const FloatRows&, int, int) {}
+  __device__ void prepare(const FloatRows&, int, int) {}
+  __device__ void read(const FloatRows&) {}
   __device__ void store(const FloatRows& out, int row, int column, float value) const {
     out.at[static_cast<size_t>(row) * out.stride + column] = value;
   }
@@ -96,7 +98,8 @@ template <>
 struct Finish<CodeRows> {
   float scale;
 
-  __device__ void read(const CodeRows& out, int, int column) { scale = out.scale[column * out.step]; }
+  __device__ void prepare(const CodeRows& out, int, int column) { scale = out.scale[column * out.step]; }
+  __device__ void read(const CodeRows&) {}
   __device__ signed char code(float value) const {
     return static_cast<signed char>(code_of(value, scale, inverse_of(scale)));
   }

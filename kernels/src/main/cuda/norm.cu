@@ -51,6 +51,15 @@ __device__ void norm_row(const float* x, float* residual, const float* weight, c
   Four<float> before[HELD];
   Four<float> factor[HELD];
   Sum sums[HELD];
+  begin_next();
+#pragma unroll
+  for (int j = 0; j < HELD; j++) {
+    const int four = j * THREADS + threadIdx.x;
+    factor[j] = {};
+    if (four < fours) factor[j] = Four<float>::read<ALIGNED>(weight + four * FOUR, model_dim - four * FOUR);
+  }
+  const typename Rounding<T>::Common common = Rounding<T>::common(out);
+  await_before();
 #pragma unroll
   for (int j = 0; j < HELD; j++) {
     const int four = j * THREADS + threadIdx.x;
@@ -62,13 +71,6 @@ __device__ void norm_row(const float* x, float* residual, const float* weight, c
       before[j] = Four<float>::read<ALIGNED>(residual + column, model_dim - column);
     }
   }
-#pragma unroll
-  for (int j = 0; j < HELD; j++) {
-    const int four = j * THREADS + threadIdx.x;
-    factor[j] = {};
-    if (four < fours) factor[j] = Four<float>::read<ALIGNED>(weight + four * FOUR, model_dim - four * FOUR);
-  }
-  const typename Rounding<T>::Common common = Rounding<T>::common(out);
   float squares = 0;
 #pragma unroll
   for (int j = 0; j < HELD; j++) {

@@ -15,7 +15,6 @@ import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUresult;
-import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import quamba.kernels.BackendUnavailableException;
 
@@ -24,8 +23,21 @@ import quamba.kernels.BackendUnavailableException;
  * and the one stream in it.
  */
 final class CudaContext implements AutoCloseable {
+  /**
+   * Dynamic shared memory of a block at most, beside 1 KiB of other, where there are warpgroups.
+   */
+  static final int MOST_SHARED = 226 << 10;
+
+  /**
+   * What a multiprocessor has there for its blocks, each of which takes 1 KiB more than it asks
+   * for.
+   */
+  private static final int MULTIPROCESSOR_SHARED = 228 << 10;
+
+  private static final int BLOCK_SHARED = 1 << 10;
+
   private final CUcontext context = new CUcontext();
-  private final CUstream stream = new CUstream();
+  private final CudaEarlyLaunch.Stream stream = new CudaEarlyLaunch.Stream();
   private final int multiprocessors;
   private final boolean warpgroups;
   private boolean closed;
@@ -78,13 +90,29 @@ final class CudaContext implements AutoCloseable {
     return multiprocessors;
   }
 
+  /**
+   * As much shared memory for each of so many small blocks, with 1 KiB of their own, that no
+   * multiprocessor takes more than an equal share of them; none if they are few or very many.
+   */
+  int spreading(long blocks) {
+    return spreading(blocks, multiprocessors);
+  }
+
+  static int spreading(long blocks, int multiprocessors) {
+    long each = (blocks + multiprocessors - 1) / multiprocessors;
+    if (blocks * 4 < multiprocessors || each > 16) {
+      return 0;
+    }
+    return Math.min(MOST_SHARED, MULTIPROCESSOR_SHARED / (int) each - 2 * BLOCK_SHARED);
+  }
+
   /** Whether kernels have what {@code matrix.cuh} calls WARPGROUPS. */
   boolean hasWarpgroups() {
     return warpgroups;
   }
 
   /** The stream that orders all work. */
-  CUstream stream() {
+  CudaEarlyLaunch.Stream stream() {
     return stream;
   }
 

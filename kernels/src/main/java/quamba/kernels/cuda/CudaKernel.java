@@ -9,6 +9,7 @@ import static quamba.kernels.cuda.CudaLinearParameters.withTail;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import quamba.kernels.DType;
 
 /**
@@ -207,6 +208,17 @@ enum CudaKernel {
     }
   }
 
+  private static final Set<String> EARLY_FILES =
+      Set.of(
+          "conv_decode",
+          "gate_rotate",
+          "linear_codes_few",
+          "linear_codes_sliced",
+          "linear_codes_wide",
+          "norm");
+
+  private static final Set<String> SPREAD_FILES = Set.of("conv_decode", "norm");
+
   private final String file;
   private final int threads;
   private final int sharedBytes;
@@ -253,6 +265,21 @@ enum CudaKernel {
   /** Dynamic shared memory of a block. */
   int sharedBytes() {
     return sharedBytes;
+  }
+
+  /**
+   * Whether it begins while the kernel before it ends, and waits where it needs what that wrote.
+   */
+  boolean beginsEarly() {
+    return EARLY_FILES.contains(file());
+  }
+
+  /**
+   * Whether its blocks are small ones that begin early, and so would crowd where there is room
+   * first.
+   */
+  boolean spreads() {
+    return SPREAD_FILES.contains(file());
   }
 
   /** The parameters with their names, as in CUDA but for {@code __restrict__}. */

@@ -118,27 +118,49 @@ final class CudaLaunch {
     return this;
   }
 
-  /** Starts the kernel on this many blocks; on none if a count is 0. */
+  /**
+   * Starts the kernel on this many blocks; on none if a count is 0. One that begins early may run
+   * while the one before it ends.
+   */
   void over(int x, int y, int z) {
     require(count == kernel.parameters().size());
     if (x == 0 || y == 0 || z == 0) {
       return;
     }
     context.enter();
-    CudaFaults.check(
-        cuLaunchKernel(
-            modules.function(kernel),
-            x,
-            y,
-            z,
-            kernel.threads(),
-            1,
-            1,
-            sharedBytes,
-            context.stream(),
-            pointers[count],
-            null),
-        kernel.entry());
+    boolean early = kernel.beginsEarly() && context.hasWarpgroups();
+    if (early && kernel.spreads()) {
+      sharedBytes = context.spreading((long) x * y * z);
+    }
+    CudaFaults.check(early ? launchEarly(x, y, z) : launch(x, y, z), kernel.entry());
+  }
+
+  private int launchEarly(int x, int y, int z) {
+    return CudaEarlyLaunch.INSTANCE.launch(
+        modules.function(kernel),
+        x,
+        y,
+        z,
+        kernel.threads(),
+        sharedBytes,
+        context.stream(),
+        arguments,
+        count);
+  }
+
+  private int launch(int x, int y, int z) {
+    return cuLaunchKernel(
+        modules.function(kernel),
+        x,
+        y,
+        z,
+        kernel.threads(),
+        1,
+        1,
+        sharedBytes,
+        context.stream(),
+        pointers[count],
+        null);
   }
 
   /** How many pieces cover the whole. */

@@ -28,6 +28,9 @@ enum CudaLinearForm {
 
   static final int MOST_SLOTS_16 = 4;
 
+  /** Bytes of the weight in one of them; rows of x come to that. */
+  private static final int SLOT_WEIGHT = CudaTilePacking.CODES_BYTES + CudaTilePacking.TILE * 2;
+
   /** Warps of a block of a form for few rows, which share the chunks. */
   private static final int FEW_WARPS = 8;
 
@@ -215,14 +218,18 @@ enum CudaLinearForm {
     return PAIR * (int) (splits == PAIR ? pairs : Math.min(multiprocessors / PAIR, pairs));
   }
 
-  /** Dynamic shared memory of a block of one of this form's kernels: room for the chunks it has. */
+  /**
+   * Dynamic shared memory of a block of one of this form's kernels: room for the chunks and rows it
+   * has.
+   */
   int sharedBytes(CudaKernel kernel, Size size) {
     if (this != FEW8 && this != FEW16) {
       return kernel.sharedBytes();
     }
     int most = this == FEW8 ? MOST_SLOTS_8 : MOST_SLOTS_16;
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
-    return kernel.sharedBytes() / most * Math.min(most, CudaLaunch.pieces(chunks, FEW_WARPS));
+    int slots = FEW_WARPS * Math.min(most, CudaLaunch.pieces(chunks, FEW_WARPS));
+    return slots * (SLOT_WEIGHT + Math.min(rows, size.n()) * CudaTilePacking.CHUNK);
   }
 
   /** Blocks along y. */

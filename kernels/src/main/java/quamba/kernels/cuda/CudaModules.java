@@ -21,22 +21,28 @@ final class CudaModules implements AutoCloseable {
   private static final int ALL_SHARED = 100; // percent
 
   private final Map<String, CUmodule> modules = new HashMap<>();
-  private final Map<CudaKernel, CUfunction> functions = new EnumMap<>(CudaKernel.class);
+  private final Map<CudaKernel, CudaEarlyLaunch.Function> functions =
+      new EnumMap<>(CudaKernel.class);
 
   /**
    * Loads every entry point into the calling thread's context.
    *
-   * @param warpgroups whether to allow kernels the dynamic shared memory that they have with them
+   * @param warpgroups whether to allow kernels the dynamic shared memory that they have with them,
+   *     and to let them begin early
    * @throws BackendUnavailableException if the build has no fatbins, or none for this device
    */
   CudaModules(boolean warpgroups) {
+    if (warpgroups) {
+      CudaEarlyLaunch.INSTANCE.load();
+    }
     for (CudaKernel kernel : CudaKernel.values()) {
       CUmodule module = modules.computeIfAbsent(kernel.file(), CudaModules::load);
-      CUfunction function = new CUfunction();
+      CudaEarlyLaunch.Function function = new CudaEarlyLaunch.Function();
       CudaFaults.checkOpening(
           cuModuleGetFunction(function, module, kernel.entry()), "entry point " + kernel.entry());
-      if (warpgroups && kernel.sharedBytes() > 0) {
-        allowShared(function, kernel);
+      int sharedBytes = kernel.spreads() ? CudaContext.MOST_SHARED : kernel.sharedBytes();
+      if (warpgroups && sharedBytes > 0) {
+        allowShared(function, sharedBytes, "shared memory of " + kernel.entry());
       }
       functions.put(kernel, function);
     }
@@ -46,11 +52,10 @@ final class CudaModules implements AutoCloseable {
    * Kernels have 48 KiB at most unless they are allowed more, and of what a multiprocessor could
    * give to as many blocks as fit not all unless they prefer that to a cache.
    */
-  private static void allowShared(CUfunction function, CudaKernel kernel) {
+  private static void allowShared(CUfunction function, int bytes, String what) {
     int most = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     int share = CUfunction_attribute.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
-    String what = "shared memory of " + kernel.entry();
-    CudaFaults.checkOpening(cuFuncSetAttribute(function, most, kernel.sharedBytes()), what);
+    CudaFaults.checkOpening(cuFuncSetAttribute(function, most, bytes), what);
     CudaFaults.checkOpening(cuFuncSetAttribute(function, share, ALL_SHARED), what);
   }
 
@@ -58,9 +63,7 @@ final class CudaModules implements AutoCloseable {
     String resource = name + ".fatbin";
     try (InputStream stream = CudaModules.class.getResourceAsStream(resource)) {
       if (stream == null) {
-        throw new BackendUnavailableException(
-            "this build has no CUDA kernels (%s is missing): build it where nvcc is on the PATH"
-                .formatted(resource));
+        throw missing(resource);
       }
       CUmodule module = new CUmodule();
       CudaFaults.checkOpening(cuModuleLoadData(module, stream.readAllBytes()), resource);
@@ -70,8 +73,15 @@ final class CudaModules implements AutoCloseable {
     }
   }
 
+  /** This build has not what nvcc makes. */
+  static BackendUnavailableException missing(String resource) {
+    return new BackendUnavailableException(
+        "this build has no CUDA kernels (%s is missing): build it where nvcc is on the PATH"
+            .formatted(resource));
+  }
+
   /** A kernel's handle. */
-  CUfunction function(CudaKernel kernel) {
+  CudaEarlyLaunch.Function function(CudaKernel kernel) {
     return functions.get(kernel);
   }
 

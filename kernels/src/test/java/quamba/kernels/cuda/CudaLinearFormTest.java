@@ -185,18 +185,25 @@ final class CudaLinearFormTest {
   /** A slot is of q, ratios and rows of x: 1,024, 32, and 128 bytes each. */
   @ParameterizedTest
   @CsvSource({
-    "FEW8, 1, 16640",
-    "FEW8, 768, 16640",
-    "FEW8, 1025, 33280",
-    "FEW8, 2560, 49920",
-    "FEW8, 5120, 83200",
-    "FEW8, 8192, 99840",
-    "FEW16, 2560, 74496",
-    "FEW16, 5120, 99328",
-    "SLICED64, 2560, 232448"
+    "FEW8, 1, 1, 9472",
+    "FEW8, 8, 1, 16640",
+    "FEW8, 8, 768, 16640",
+    "FEW8, 8, 1025, 33280",
+    "FEW8, 1, 2560, 28416",
+    "FEW8, 3, 2560, 34560",
+    "FEW8, 8, 2560, 49920",
+    "FEW8, 1, 5120, 47360",
+    "FEW8, 8, 5120, 83200",
+    "FEW8, 8, 8192, 99840",
+    "FEW8, 600, 8192, 99840",
+    "FEW16, 9, 2560, 52992",
+    "FEW16, 16, 2560, 74496",
+    "FEW16, 16, 5120, 99328",
+    "SLICED64, 64, 2560, 232448"
   })
-  void blocksOfFewRowsTakeRoomForTheirChunks(CudaLinearForm form, int in, int expected) {
-    Size size = new Size(1, in, 2560);
+  void blocksOfFewRowsTakeRoomForTheirChunksAndRows(
+      CudaLinearForm form, int n, int in, int expected) {
+    Size size = new Size(n, in, 2560);
     assertEquals(expected, form.sharedBytes(form.kernel(DType.F32), size));
   }
 
