@@ -5,6 +5,43 @@
 
 constexpr int DECODE_THREADS = 128;
 constexpr int DECODE_WARPS = DECODE_THREADS / WARP;
+constexpr int SHARERS = 2;  // warps that share the rounding of a head, and blocks the heads of one, in a split row
+
+// What a block works on. Rows whose token is the last of an interval take long, so the first split_rows are split among
+// twice the blocks if they are such: the first blocks of a grid have their second parts.
+struct Place {
+  int row, position, slot, part;
+  int heads;  // of the part, at most
+  bool is_last, is_split;
+
+  // Whether this block has nothing to do.
+  static __device__ bool is_empty(const int* positions, int split_rows) {
+    const int row = blockIdx.z;
+    return row < split_rows && positions[row] % INTERVAL != INTERVAL - 1;
+  }
+
+  __device__ Place(const int* slots, const int* positions, int split_rows, int heads_per_block) {
+    const int z = static_cast<int>(blockIdx.z) - split_rows;
+    row = z < 0 ? blockIdx.z : z;
+    part = z < 0 ? gridDim.x + blockIdx.x : blockIdx.x;
+    position = positions[row];
+    slot = slots[row];
+    asm volatile("" : "+r"(position), "+r"(slot));  // both are on their way before one is looked at
+    is_last = position % INTERVAL == INTERVAL - 1;
+    is_split = is_last && row < split_rows;
+    heads = is_split ? (heads_per_block + SHARERS - 1) / SHARERS : heads_per_block;
+  }
+};
+
+// A barrier of the warps that share a head, the first or the second of two at once.
+inline __device__ void sync_sharers(int head) {
+  static_assert(DECODE_WARPS / SHARERS == 2, "known to the compiler, they take two of the barriers, or else all");
+  if (head == 0) {
+    asm volatile("bar.sync 2, %0;" ::"n"(SHARERS * WARP) : "memory");
+  } else {
+    asm volatile("bar.sync 3, %0;" ::"n"(SHARERS * WARP) : "memory");
+  }
+}
 
 // The interval's x of two channels of a head, the token's own among them.
 template <class Element>
@@ -79,16 +116,20 @@ struct DecodeShared {
   IntervalX x[DECODE_WARPS];
 };
 
-// Part `part` of the heads of a group of a row, with LAST where its token is the last of an interval.
+// A place in a group, with LAST where its token is the last of an interval.
 template <class State, class Element, bool LAST>
-__device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int row, int position,
-                            const Slot<State, Element>& slot, const Heads& heads, const Inputs<Element>& in,
-                            const float* state_scale, float* out, int out_stride, int heads_per_part) {
-  const int i = LAST ? INTERVAL - 1 : position % INTERVAL;
-  const bool fresh = position < INTERVAL;
-  const int first_head = group * heads.per_group + part * heads_per_part;
-  const int end_head = min(first_head + heads_per_part, (group + 1) * heads.per_group);
+__device__ void decode_part(DecodeShared<Element>& sh, const Place& place, int group, const Slot<State, Element>& slot,
+                            const Heads& heads, const Inputs<Element>& in, const float* state_scale, float* out,
+                            int out_stride) {
+  const int row = place.row;
+  const int i = LAST ? INTERVAL - 1 : place.position % INTERVAL;
+  const bool fresh = place.position < INTERVAL;
+  const int first_head = group * heads.per_group + place.part * place.heads;
+  const int end_head = min(first_head + place.heads, (group + 1) * heads.per_group);
+  const int at_once = LAST && place.is_split ? DECODE_WARPS / SHARERS : DECODE_WARPS;
   const int warp = threadIdx.x / WARP;
+  const int turn = LAST ? warp % at_once : warp;
+  const int sharer = LAST ? warp / at_once : 0;
   const int lane = threadIdx.x % WARP;
   const int q = lane % Q_LANES;
 
@@ -104,7 +145,7 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
     if (lane * LINE < i * HEAD_DIM) prefetch(slot.xs + first_row * INTERVAL + lane * LINE);
     if (State::ROW_SCALES && !fresh) prefetch(slot.scales + first_row + 2 * lane);
   };
-  if (first_head + warp < end_head) begin(first_head + warp);
+  if (first_head + turn < end_head) begin(first_head + turn);
 
   Element* bs = slot.bs + group * INTERVAL * STATE_DIM;
   const Element* b = in.b + static_cast<size_t>(row) * in.b_stride + group * STATE_DIM;
@@ -118,13 +159,13 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
   if (LAST) {
     put_b<State, true>(sh.b, b_at);
     sync_first<DECODE_THREADS>();
-  } else if (part == 0 && threadIdx.x < Q_LANES) {
+  } else if (place.part == 0 && threadIdx.x < Q_LANES) {
     Span<Element> own;
     own.template load<true>(b, State::first(q), State::second(q));
     own.store(bs + i * STATE_DIM, State::first(q), State::second(q));
   }
 
-  for (int head = first_head + warp; head < end_head; head += DECODE_WARPS) {
+  for (int head = first_head + turn; head < end_head; head += at_once) {
     const int column = head * HEAD_DIM + 2 * lane;
     const size_t first_row = static_cast<size_t>(head) * HEAD_DIM;
     typename State::Element* head_state = slot.state + first_row * STATE_DIM;
@@ -135,7 +176,7 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
     const Reader<State, Element> c(c_span);
     float2 held = {0, 0};
     float2 row_scale = {1, 1};
-    if (!fresh) {
+    if (!fresh && sharer == 0) {
       if (State::ROW_SCALES) row_scale = *reinterpret_cast<const float2*>(slot.scales + first_row + 2 * lane);
       if (LAST) rows.begin(head_state);
       held = rows.dot(head_state, head_scale, c);
@@ -160,7 +201,7 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
     const float state_scale = from_state * c_scale;
     const float2 y = {fmaf(held.x, state_scale * row_scale.x, sum.x * x_scale.x),
                       fmaf(held.y, state_scale * row_scale.y, sum.y * x_scale.y)};
-    *reinterpret_cast<float2*>(out + static_cast<size_t>(row) * out_stride + column) = y;
+    if (sharer == 0) *reinterpret_cast<float2*>(out + static_cast<size_t>(row) * out_stride + column) = y;
     if (!LAST) {
       x.keep(slot.xs + first_row * INTERVAL + 2 * lane, i);
       if (lane == i) slot.steps[head * INTERVAL + i] = dt;
@@ -174,9 +215,11 @@ __device__ void decode_part(DecodeShared<Element>& sh, int part, int group, int 
         *reinterpret_cast<float2*>(&sh.x[warp][j][2 * lane]) = {value.x * x_scale.x * own, value.y * x_scale.y * own};
       }
       __syncwarp();
+      if (place.is_split) sync_sharers(turn);  // H is read
+      const int tiles = place.is_split ? TILES / SHARERS : TILES;
       round_tiles<State, Element>(head_state, slot.scales + first_row, head_scale, from_state, fresh, sh.b, sh.x[warp],
-                                  0, TILES);
+                                  sharer * tiles, (sharer + 1) * tiles);
     }
-    if (head + DECODE_WARPS < end_head) begin(head + DECODE_WARPS);
+    if (head + at_once < end_head) begin(head + at_once);
   }
 }

@@ -184,6 +184,7 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
     if (lane < i) dt = next_dt;
     if (lane > i) dt = 0;
     await_copies<0>();
+    __syncwarp();  // the other half of the ring is read
     if (head + DECODE_WARPS < end_head) begin(head + DECODE_WARPS, turn + 1);
 
     const float decay = expf(dt * __shfl_sync(ALL_LANES, own_a, turn));

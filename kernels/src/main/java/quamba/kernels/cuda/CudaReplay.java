@@ -19,6 +19,12 @@ final class CudaReplay {
   private static final int HEADS_OF_FEW = 4;
   private static final int MANY_ROWS = 128;
 
+  /**
+   * Of so many rows, where there are few, the first is split among blocks if its state is rounded,
+   * which takes longest: twice the share of those rows, which come first in a step.
+   */
+  private static final int SPLIT_SHARE = ScanState.INTERVAL / 2;
+
   private static final Kernels ROW_SCALED =
       new Kernels(
           List.of(CudaKernel.SCAN_DECODE_F32_ROW_F32, CudaKernel.SCAN_DECODE_I8_ROW_F32),
@@ -93,17 +99,20 @@ final class CudaReplay {
       Kernels kernels, Scan p, Batch batch, Inputs in, CudaState state, CudaTensor out) {
     Scan.Dims dims = p.dims();
     int heads = dims.heads() / dims.groups();
-    int blockHeads = batch.single() < MANY_ROWS ? HEADS_OF_FEW : HEADS_OF_MANY;
+    int rows = batch.single();
+    int blockHeads = rows < MANY_ROWS ? HEADS_OF_FEW : HEADS_OF_MANY;
+    int splitRows = rows < MANY_ROWS ? CudaLaunch.pieces(rows, SPLIT_SHARE) : 0;
     launch.of(in.kernel(kernels.one)).dense(batch.slots()).dense(batch.positions());
     arguments(p, in);
     state(state)
         .strided(out)
         .number(dims.heads())
         .number(heads)
+        .number(splitRows)
         .number(blockHeads)
         .number(p.limit().min())
         .number(p.limit().max())
-        .over(CudaLaunch.pieces(heads, blockHeads), dims.groups(), batch.single());
+        .over(CudaLaunch.pieces(heads, blockHeads), dims.groups(), rows + splitRows);
   }
 
   private void many(

@@ -25,8 +25,8 @@ final class CudaScanParameters {
     return "const int* slots, const int* positions, "
         + inputs(x)
         + ", signed char* state, int state_stride, const float* state_scale, float* out,"
-        + " int out_stride, int heads, int heads_per_group, int heads_per_block, float dt_min,"
-        + " float dt_max";
+        + " int out_stride, int heads, int heads_per_group, int split_rows, int heads_per_block,"
+        + " float dt_min, float dt_max";
   }
 
   static String replayMany(DType x) {
