@@ -219,6 +219,7 @@ enum CudaKernel {
 
   private static final Set<String> SPREAD_FILES = Set.of("conv_decode", "norm");
 
+  private final String entry;
   private final String file;
   private final int threads;
   private final int sharedBytes;
@@ -236,7 +237,8 @@ enum CudaKernel {
   }
 
   CudaKernel(String file, int threads, int sharedBytes, String signature) {
-    this.file = file;
+    entry = name().toLowerCase(Locale.ROOT);
+    this.file = file.isEmpty() ? entry.substring(0, entry.indexOf('_')) : file;
     this.threads = threads;
     this.sharedBytes = sharedBytes;
     this.signature = signature;
@@ -249,12 +251,12 @@ enum CudaKernel {
 
   /** The name in the fatbin: operation, then the dtypes in the order that device.cuh tells. */
   String entry() {
-    return name().toLowerCase(Locale.ROOT);
+    return entry;
   }
 
   /** The name of its {@code .cu} file and fatbin. */
   String file() {
-    return file.isEmpty() ? entry().substring(0, entry().indexOf('_')) : file;
+    return file;
   }
 
   /** Threads of a block. */
@@ -271,7 +273,7 @@ enum CudaKernel {
    * Whether it begins while the kernel before it ends, and waits where it needs what that wrote.
    */
   boolean beginsEarly() {
-    return EARLY_FILES.contains(file());
+    return EARLY_FILES.contains(file);
   }
 
   /**
@@ -279,7 +281,7 @@ enum CudaKernel {
    * first.
    */
   boolean spreads() {
-    return SPREAD_FILES.contains(file());
+    return SPREAD_FILES.contains(file);
   }
 
   /** The parameters with their names, as in CUDA but for {@code __restrict__}. */

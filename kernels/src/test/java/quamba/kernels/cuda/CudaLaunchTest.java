@@ -1,0 +1,137 @@
+package quamba.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import quamba.kernels.Batch;
+import quamba.kernels.DType;
+import quamba.kernels.Scan;
+import quamba.kernels.ScanState;
+import quamba.kernels.Shape;
+
+/**
+ * How kernels are launched, in a process of its own whose driver says so and does nothing else
+ * ({@code driver_stand_in.cpp}); needs nvcc.
+ */
+final class CudaLaunchTest {
+  @TempDir private Path folder;
+
+  @Test
+  void kernelsBeginEarlyAndSpreadAndRoundedRowsAreSplit() throws Exception {
+    boolean compiles =
+        Stream.of(System.getenv("PATH").split(File.pathSeparator))
+            .anyMatch(path -> Files.isExecutable(Path.of(path, "nvcc")));
+    assumeTrue(compiles, "skipped: there is no nvcc on the PATH");
+    Path source = Path.of("src", "test", "cuda", "driver_stand_in.cpp");
+    Path driver = folder.resolve("libcuda.so.1");
+    assertEquals(
+        "",
+        run(
+            new ProcessBuilder(
+                "nvcc",
+                "-std=c++17",
+                "-shared",
+                "--cudart",
+                "none",
+                "-Xcompiler",
+                "-fPIC",
+                "-o",
+                driver.toString(),
+                source.toString())));
+    ProcessBuilder child =
+        new ProcessBuilder(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-cp",
+            System.getProperty("java.class.path"),
+            Child.class.getName());
+    child.environment().put("LD_LIBRARY_PATH", folder.toString());
+    // 64 rows of norm: a multiprocessor has room for one. Scan: a block has 4 of 80 heads, with 128
+    // rows 8; with fewer rows one in eight may have twice the blocks.
+    assertEquals(
+        """
+        early norm_f32_f32 1 1 1, 256, 0, 8
+        early norm_f32_f32 64 1 1, 256, 231424, 8
+        plain rotate_f32_f32 64 1 1, 256, 0, 8
+        plain scan_decode_f32_row_f32 20 1 2, 128, 0, 0
+        plain scan_decode_f32_row_f32 20 1 72, 128, 0, 0
+        plain scan_decode_f32_row_f32 10 1 128, 128, 0, 0
+        """,
+        run(child));
+  }
+
+  /** What a process says; it must end well. */
+  private static String run(ProcessBuilder builder) throws IOException, InterruptedException {
+    Process process = builder.redirectErrorStream(true).start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), said);
+    return said;
+  }
+
+  /** Launches with tensors whose addresses are none. */
+  static final class Child {
+    private Child() {}
+
+    public static void main(String[] args) {
+      try (CudaContext context = CudaContext.open(0);
+          CudaModules modules = new CudaModules(context.hasWarpgroups())) {
+        assertTrue(context.hasWarpgroups());
+        CudaLaunch launch = new CudaLaunch(context, modules);
+        List.of(1, 64).forEach(rows -> norm(launch, rows));
+        new CudaRotate(launch).run(floats(64, 8), floats(64, 8));
+        List.of(1, 64, 128).forEach(rows -> scan(launch, rows));
+      }
+    }
+
+    private static void norm(CudaLaunch launch, int rows) {
+      CudaTensor x = floats(rows, 8);
+      launch
+          .of(CudaKernel.NORM_F32_F32)
+          .strided(x)
+          .strided(x)
+          .dense(floats(8))
+          .values(x)
+          .number(8)
+          .number(1e-5f)
+          .over(rows, 1, 1);
+    }
+
+    private static void scan(CudaLaunch launch, int rows) {
+      Scan.Dims dims = new Scan.Dims(80, CudaSlot.HEAD_DIM, CudaSlot.STATE_DIM, 1);
+      ScanState format = new ScanState.RowScaled();
+      CudaTensor x = floats(rows, dims.innerDim());
+      CudaTensor states = floats(rows, dims.stateDim());
+      new CudaReplay(launch)
+          .run(
+              new Scan(floats(80), floats(80), floats(80), dims, Scan.Limit.NONE),
+              new Batch(rows, rows, rows, ints(rows), ints(rows + 1), ints(rows)),
+              new CudaReplay.Inputs(x, floats(rows, 80), states, states),
+              CudaState.replayed(
+                  format,
+                  Shape.of(rows, 80, dims.headDim(), dims.stateDim()),
+                  none(DType.I8, Shape.of(rows, new CudaSlot(format, DType.F32, dims).bytes()))),
+              x);
+    }
+
+    private static CudaTensor floats(int... dims) {
+      return none(DType.F32, Shape.of(dims));
+    }
+
+    private static CudaTensor ints(int count) {
+      return none(DType.I32, Shape.of(count));
+    }
+
+    private static CudaTensor none(DType dtype, Shape shape) {
+      return CudaTensor.dense(dtype, shape, new CudaAddress());
+    }
+  }
+}
