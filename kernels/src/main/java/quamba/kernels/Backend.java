@@ -61,6 +61,23 @@ public interface Backend extends AutoCloseable {
   void read(Tensor source, ByteBuffer target);
 
   /**
+   * A way to the host for a tensor that is no view of columns. Only when a model is opened; it is
+   * dead when the backend is closed.
+   */
+  Readback readback(Tensor source);
+
+  /**
+   * The beginning of a pass over a model: {@code ids[i]} below 0 becomes {@code chosen[−1 −
+   * ids[i]]}, so that a pass can be asked for before the ids that it begins with are known on the
+   * host; {@code residual} is zeroed.
+   *
+   * @param ids (n) i32, updated
+   * @param chosen (any number) i32, what an earlier pass left there
+   * @param residual (n, modelDim) f32
+   */
+  void begin(Tensor ids, Tensor chosen, Tensor residual);
+
+  /**
    * {@code out[i] = table[ids[i]]}, of codes the values that {@link #linear} would use.
    *
    * @param ids (n) i32, each in 0 … table rows − 1

@@ -61,6 +61,34 @@ public final class CheckedBackend implements Backend {
   }
 
   @Override
+  public Readback readback(Tensor source) {
+    Readback readback = backend.readback(source);
+    return new Readback() {
+      @Override
+      public void begin() {
+        readback.begin();
+      }
+
+      @Override
+      public boolean isDone() {
+        return readback.isDone();
+      }
+
+      @Override
+      public void await(ByteBuffer target) {
+        checks.copyOfFirst("readback target", source, target);
+        readback.await(target);
+      }
+    };
+  }
+
+  @Override
+  public void begin(Tensor ids, Tensor chosen, Tensor residual) {
+    checks.begin(ids, chosen, residual);
+    backend.begin(ids, chosen, residual);
+  }
+
+  @Override
   public void embed(Tensor ids, Tensor table, Tensor out) {
     checks.embed(ids, table, out);
     backend.embed(ids, table, out);

@@ -74,6 +74,22 @@ final class Checks {
     }
   }
 
+  /** A copy of a tensor's first elements to the host. */
+  void copyOfFirst(String name, Tensor tensor, ByteBuffer buffer) {
+    long most = tensor.shape().elements() * tensor.dtype().bytes();
+    if (buffer.remaining() > most) {
+      throw new IllegalArgumentException(
+          "%s: expected at most %d bytes for %s, found %d"
+              .formatted(name, most, describe(tensor), buffer.remaining()));
+    }
+  }
+
+  void begin(Tensor ids, Tensor chosen, Tensor residual) {
+    check("begin ids", ids, DType.I32, ANY);
+    check("begin chosen", chosen, DType.I32, ANY);
+    check("begin residual", residual, DType.F32, ids.shape().dim(0), ANY);
+  }
+
   void embed(Tensor ids, Tensor table, Tensor out) {
     check("embed ids", ids, DType.I32, ANY);
     if (packed.containsKey(table)) {

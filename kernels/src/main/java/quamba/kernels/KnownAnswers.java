@@ -49,6 +49,7 @@ public final class KnownAnswers {
    */
   public static void check(Backend backend) {
     KnownAnswers answers = new KnownAnswers(backend);
+    answers.begin();
     answers.embed();
     answers.norm();
     answers.linear();
@@ -60,6 +61,15 @@ public final class KnownAnswers {
     }
     answers.gate();
     answers.sample();
+  }
+
+  /** Ids −1 and −3 are the first and the third that were chosen. */
+  private void begin() {
+    Tensor ids = ints(-3, 1, -1);
+    Tensor residual = floats(ramp(15), 3, 5);
+    backend.begin(ids, ints(2, 9, 0), residual);
+    expect("begin", ids, EXACT, i -> i);
+    expect("begin", residual, EXACT, i -> 0);
   }
 
   private void embed() {

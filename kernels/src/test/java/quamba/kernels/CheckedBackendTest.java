@@ -42,6 +42,31 @@ final class CheckedBackendTest {
   }
 
   @Test
+  void begin() {
+    Tensor ids = probe.ints(0, -1);
+    backend.begin(ids, probe.ints(1), probe.zeros(2, 3));
+    assertRefused(
+        "begin ids: expected I32 (*), found F32 (2)",
+        () -> backend.begin(probe.zeros(2), ids, probe.zeros(2, 3)));
+    assertRefused(
+        "begin chosen: expected I32 (*), found F32 (2)",
+        () -> backend.begin(ids, probe.zeros(2), probe.zeros(2, 3)));
+    assertRefused(
+        "begin residual: expected F32 (2, *), found F32 (3, 3)",
+        () -> backend.begin(ids, ids, probe.zeros(3, 3)));
+  }
+
+  @Test
+  void readback() {
+    Readback readback = backend.readback(probe.ints(7, 8, 9));
+    readback.begin();
+    readback.await(ByteBuffer.allocate(12));
+    assertRefused(
+        "readback target: expected at most 12 bytes for I32 (3), found 13",
+        () -> readback.await(ByteBuffer.allocate(13)));
+  }
+
+  @Test
   void embed() {
     Tensor ids = probe.ints(0, 1, 2);
     Tensor table = probe.packed(new float[8], 4, 2);

@@ -1,6 +1,7 @@
 package quamba.kernels;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
 import java.util.List;
@@ -9,12 +10,39 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Behaviour of embed, norm, linear and gate, which know no rows of a batch. */
+/** Behaviour of begin, embed, norm, linear and gate, which know no rows of a batch. */
 interface DenseContract {
   /** Half a unit in the last place of 1. */
   double HALF_ULP = 0x1p-24;
 
   Probe probe();
+
+  @ParameterizedTest
+  @CsvSource({"1, 1", "3, 7", "64, 513", "500, 40", "2, 5120"})
+  default void beginFillsInWhatWasChosenAndZeroesTheResidual(int rows, int modelDim) {
+    int[] chosen = new int[2 * rows];
+    for (int i = 0; i < chosen.length; i++) {
+      chosen[i] = 1000 + i;
+    }
+    int[] ids = new int[rows];
+    int[] expected = new int[rows];
+    for (int i = 0; i < rows; i++) {
+      int from = (i * 7 + 1) % chosen.length;
+      ids[i] = i % 3 == 2 ? i : -1 - from;
+      expected[i] = i % 3 == 2 ? i : 1000 + from;
+    }
+    Tensor inputs = probe().ints(ids);
+    float[] wide = new float[rows * (modelDim + 2)];
+    Arrays.fill(wide, 5);
+    Tensor residual = probe().floats(wide, rows, modelDim + 2);
+    probe().backend().begin(inputs, probe().ints(chosen), residual.columns(1, modelDim));
+    assertArrayEquals(expected, probe().ints(inputs));
+    float[] left = probe().floats(residual);
+    for (int i = 0; i < left.length; i++) {
+      int column = i % (modelDim + 2);
+      assertEquals(column == 0 || column == modelDim + 1 ? 5 : 0, left[i], "element " + i);
+    }
+  }
 
   @ParameterizedTest
   @CsvSource({"7, 5", "1, 5", "33, 5", "64, 5", "100, 5", "7, 1", "7, 16", "7, 31", "7, 130"})

@@ -21,6 +21,7 @@ final class KnownAnswersTest {
   /** An operation that does nothing, as a kernel that was compiled for another device may. */
   @ParameterizedTest
   @CsvSource({
+    "begin, begin",
     "embed, embed",
     "norm, norm",
     "linear, linear of floats",

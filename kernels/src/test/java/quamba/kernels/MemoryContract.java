@@ -116,6 +116,30 @@ interface MemoryContract {
     assertTrue(probe().floats(tensor.columns(0, 0)).length == 0);
   }
 
+  @Test
+  default void aReadbackHoldsWhatWasThereWhenItBegan() {
+    Tensor tensor = probe().ints(1, 2, 3);
+    Readback first = probe().backend().readback(tensor.rows(1, 2));
+    Readback second = probe().backend().readback(tensor.rows(1, 2));
+    first.begin();
+    probe().write(tensor, new int[] {4, 5, 6});
+    second.begin();
+    probe().write(tensor, new int[] {7, 8, 9});
+    ByteBuffer target = ByteBuffer.allocate(12).order(ByteOrder.LITTLE_ENDIAN).position(4);
+    first.await(target);
+    assertTrue(first.isDone());
+    assertEquals(4, target.position());
+    assertArrayEquals(
+        new int[] {0, 2, 3}, new int[] {target.getInt(0), target.getInt(4), target.getInt(8)});
+    second.await(target.position(8));
+    assertArrayEquals(
+        new int[] {0, 2, 5}, new int[] {target.getInt(0), target.getInt(4), target.getInt(8)});
+    first.begin();
+    first.await(target.position(4));
+    assertArrayEquals(
+        new int[] {0, 8, 9}, new int[] {target.getInt(0), target.getInt(4), target.getInt(8)});
+  }
+
   /** The bits of a small integer in binary16. */
   private static short half(int value) {
     for (int bits = 0; bits < 1 << 16; bits++) {

@@ -53,7 +53,15 @@ class ExecutorModelsTest {
     public void start(int slot, Sampling sampling, long key) {}
 
     @Override
-    public void step(Step step) {}
+    public void begin(Step step) {}
+
+    @Override
+    public boolean isDone() {
+      return true;
+    }
+
+    @Override
+    public void await(Step step) {}
 
     @Override
     public void close() {

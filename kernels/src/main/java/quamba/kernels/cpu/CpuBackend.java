@@ -11,6 +11,7 @@ import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Readback;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
@@ -109,6 +110,16 @@ public final class CpuBackend implements Backend {
   @Override
   public void read(Tensor source, ByteBuffer target) {
     ((CpuTensor) source).read(target);
+  }
+
+  @Override
+  public Readback readback(Tensor source) {
+    return new CpuReadback((CpuTensor) source);
+  }
+
+  @Override
+  public void begin(Tensor ids, Tensor chosen, Tensor residual) {
+    embed.begin((CpuTensor) ids, (CpuTensor) chosen, (CpuTensor) residual);
   }
 
   @Override

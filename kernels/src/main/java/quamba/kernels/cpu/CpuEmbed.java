@@ -1,9 +1,10 @@
 package quamba.kernels.cpu;
 
+import java.util.Arrays;
 import quamba.kernels.DType;
 import quamba.kernels.Tensor;
 
-/** Table look-up: {@code out[i] = table[ids[i]]}. */
+/** Table look-up: {@code out[i] = table[ids[i]]}; and what comes before it. */
 final class CpuEmbed {
   /** Ids of one part. */
   private static final int IDS = 16;
@@ -29,6 +30,20 @@ final class CpuEmbed {
             }
           }
         });
+  }
+
+  /** Fills in ids below 0, zeroes the residual. */
+  void begin(CpuTensor ids, CpuTensor chosen, CpuTensor residual) {
+    int dim = residual.shape().dim(1);
+    for (int i = 0; i < ids.shape().dim(0); i++) {
+      int at = ids.offset() + i * ids.stride();
+      int id = ids.ints()[at];
+      if (id < 0) {
+        ids.ints()[at] = chosen.ints()[chosen.offset() + (-1 - id) * chosen.stride()];
+      }
+      int row = residual.offset() + i * residual.stride();
+      Arrays.fill(residual.floats(), row, row + dim, 0);
+    }
   }
 
   private static void copyPacked(CpuPacked table, int id, CpuTensor out, int row) {

@@ -1,6 +1,7 @@
 package quamba.kernels.cuda;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import quamba.kernels.Backend;
 import quamba.kernels.BackendUnavailableException;
@@ -14,6 +15,7 @@ import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.Product;
 import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Readback;
 import quamba.kernels.Recording;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
@@ -46,6 +48,7 @@ public final class CudaBackend implements Backend {
   private final CudaScan scan;
   private final CudaGate gate;
   private final CudaRotate rotate;
+  private final List<CudaReadback> readbacks = new ArrayList<>();
 
   private CudaBackend(CudaContext context) {
     this.context = context;
@@ -164,6 +167,30 @@ public final class CudaBackend implements Backend {
             tensor.entry(entry), bytes.slice(bytes.position() + entry * entryBytes, entryBytes));
       }
     }
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws IllegalArgumentException if {@code source} is a view of columns
+   */
+  @Override
+  public Readback readback(Tensor source) {
+    CudaReadback readback = new CudaReadback(context, (CudaTensor) source);
+    readbacks.add(readback);
+    return readback;
+  }
+
+  @Override
+  public void begin(Tensor ids, Tensor chosen, Tensor residual) {
+    int dim = residual.shape().dim(1);
+    launch
+        .of(CudaKernel.BEGIN_F32)
+        .dense(ids)
+        .dense(chosen)
+        .strided(residual)
+        .number(dim)
+        .over(ids.shape().dim(0), CudaLaunch.pieces(dim, 4 * CudaKernel.BEGIN_F32.threads()), 1);
   }
 
   @Override
@@ -308,6 +335,7 @@ public final class CudaBackend implements Backend {
   @Override
   public void close() {
     if (context.enterToClose()) {
+      readbacks.forEach(CudaReadback::close);
       staging.close();
       arena.close();
       modules.close();

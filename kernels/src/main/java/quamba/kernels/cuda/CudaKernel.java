@@ -19,6 +19,7 @@ import quamba.kernels.DType;
  * only launched on devices with warpgroups.
  */
 enum CudaKernel {
+  BEGIN_F32(128, "int* ids, const int* chosen, float* residual, int residual_stride, int dim"),
   EMBED_F32_F32(
       128,
       "const int* ids, const float* table, int table_stride, float* out, int out_stride, int dim"),

@@ -11,6 +11,7 @@ import quamba.kernels.HostTensor;
 import quamba.kernels.Linear;
 import quamba.kernels.Norm;
 import quamba.kernels.QuantizedWeight;
+import quamba.kernels.Readback;
 import quamba.kernels.Sample;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
@@ -23,8 +24,8 @@ import quamba.udf.model.QuantizedNames.Tap;
 
 /**
  * Shows an {@link Observer} what flows through a model of another backend, at the taps of {@link
- * quamba.udf.model.QuantizedNames}. A pass begins with an embedding, and each norm begins a layer;
- * the norm behind the last layer begins the head. Only floats are shown.
+ * quamba.udf.model.QuantizedNames}. Each norm begins a layer; the norm behind the last layer begins
+ * the head. Only floats are shown.
  */
 final class CalibratingBackend implements Backend {
   /** Where the head's input is seen, in a layer behind the last. */
@@ -60,8 +61,18 @@ final class CalibratingBackend implements Backend {
   }
 
   @Override
-  public void embed(Tensor ids, Tensor table, Tensor out) {
+  public Readback readback(Tensor source) {
+    return backend.readback(source);
+  }
+
+  @Override
+  public void begin(Tensor ids, Tensor chosen, Tensor residual) {
     layer = -1;
+    backend.begin(ids, chosen, residual);
+  }
+
+  @Override
+  public void embed(Tensor ids, Tensor table, Tensor out) {
     backend.embed(ids, table, out);
   }
 

@@ -1,7 +1,6 @@
 package quamba.udf.engine;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -48,12 +47,8 @@ public final class Engine implements AutoCloseable {
   private final Tokenizer tokenizer;
   private final int endOfText;
   private final BufferAllocator allocator;
-  private final StepVectors vectors;
+  private final Slots slots; // the engine thread's own
   private final Thread thread;
-
-  // The engine thread's own.
-  private final List<Sequence<?>> running = new ArrayList<>();
-  private final Deque<Integer> freeSlots = new ArrayDeque<>();
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition work = lock.newCondition();
@@ -80,11 +75,8 @@ public final class Engine implements AutoCloseable {
     this.tokenizer = tokenizer;
     this.endOfText = endOfText.orElse(-1);
     this.allocator = allocator;
-    this.vectors = new StepVectors(allocator, model.slots(), model.tokensPerStep());
+    this.slots = new Slots(model, this.endOfText, allocator);
     this.freePlaces = model.slots() + Math.max(1, model.slots() / 8);
-    for (int slot = 0; slot < model.slots(); slot++) {
-      freeSlots.add(slot);
-    }
     thread = new Thread(this::run, "quamba-engine");
     thread.setDaemon(true);
     thread.setUncaughtExceptionHandler((engine, error) -> fail(error));
@@ -234,88 +226,72 @@ public final class Engine implements AutoCloseable {
   // ---- on the engine's thread
 
   private void run() {
-    while (admit()) {
-      long start = System.nanoTime();
-      List<Sequence<?>> rows = vectors.fill(running);
-      model.step(vectors.step());
-      retire(rows, start);
+    Slots.Flight flight = null;
+    while (admit(flight != null)) {
+      if (flight != null && model.isDone()) {
+        retire(flight); // a step begun before that would only have rows that end now
+        flight = null;
+        continue;
+      }
+      Slots.Flight next = slots.isEmpty() ? null : slots.begin();
+      if (flight != null) {
+        retire(flight);
+      }
+      flight = next;
+    }
+    if (flight != null) {
+      slots.take(flight).ended().forEach(Sequence::close);
     }
   }
 
-  /** Waits for work and gives free slots away; false when the engine is closed. */
-  private boolean admit() {
-    List<Sequence<?>> started = new ArrayList<>();
+  /**
+   * Waits for work, unless a step is under way, and gives free slots away; false when the engine is
+   * closed.
+   */
+  private boolean admit(boolean underWay) {
     lock.lock();
     try {
       while (true) {
-        dropWithdrawn();
-        while (!closed && !freeSlots.isEmpty() && !waiting.isEmpty()) {
-          Sequence<?> sequence = waiting.remove();
-          sequence.start(freeSlots.remove());
-          started.add(sequence);
+        waiting.removeIf(this::dropIfWithdrawn);
+        slots.removeIf(this::dropIfWithdrawn);
+        while (!closed && slots.hasFree() && !waiting.isEmpty()) {
+          slots.add(waiting.remove());
         }
-        running.addAll(started);
-        if (closed || !running.isEmpty()) {
-          break;
+        if (closed || underWay || !slots.isEmpty()) {
+          return !closed;
         }
         work.awaitUninterruptibly();
-      }
-      if (closed) {
-        return false;
       }
     } finally {
       lock.unlock();
     }
-    for (Sequence<?> sequence : started) {
-      Request.Prompt<?> prompt = sequence.request();
-      model.start(sequence.slot(), prompt.sampling(), prompt.key());
+  }
+
+  private boolean dropIfWithdrawn(Sequence<?> sequence) {
+    if (sequence.owner().withdrawn) {
+      sequence.drop();
+      release(sequence.owner());
+      return true;
     }
-    return true;
+    return false;
   }
 
-  private void dropWithdrawn() {
-    waiting.removeIf(sequence -> sequence.owner().withdrawn && drop(sequence));
-    running.removeIf(
-        sequence -> {
-          boolean dropped = sequence.owner().withdrawn && drop(sequence);
-          if (dropped) {
-            freeSlots.add(sequence.slot());
-          }
-          return dropped;
-        });
-  }
-
-  private boolean drop(Sequence<?> sequence) {
-    sequence.close();
-    release(sequence.owner());
-    return true;
-  }
-
-  /** Takes the step's ids and lets finished sequences go. */
-  private void retire(List<Sequence<?>> rows, long startNanos) {
-    int sampled = vectors.step().sampledRows();
-    List<Sequence<?>> ended = new ArrayList<>();
-    for (int row = 0; row < sampled; row++) {
-      rows.get(row).owner().sampled();
-      if (rows.get(row).accept(vectors.step().sampled(row), endOfText)) {
-        ended.add(rows.get(row));
-      }
-    }
+  /** Waits for a step and lets sequences go that end with it. */
+  private void retire(Slots.Flight flight) {
+    Slots.Taken taken = slots.take(flight);
     lock.lock();
     try {
       Load before = load;
       load =
           new Load(
               load.steps + 1,
-              load.rows + rows.size(),
-              load.promptTokens + vectors.promptTokens(),
-              load.generatedTokens + sampled);
-      if (running.size() == model.slots()) {
-        pace.full(startNanos, before, load);
+              load.rows + flight.rows().size(),
+              load.promptTokens + flight.vectors().promptTokens(),
+              load.generatedTokens + taken.generated());
+      if (flight.everySlotTaken()) {
+        pace.full(taken.startNanos(), before, load);
       }
-      running.removeAll(ended);
-      for (Sequence<?> sequence : ended) {
-        freeSlots.add(sequence.slot());
+      for (Sequence<?> sequence : taken.ended()) {
         release(sequence.owner());
         sequence.deliver();
       }
@@ -375,8 +351,7 @@ public final class Engine implements AutoCloseable {
     }
     List.copyOf(callers).forEach(this::withdraw);
     waiting.forEach(Sequence::close);
-    running.forEach(Sequence::close);
-    vectors.close();
+    slots.close();
     model.close();
     if (interrupted) {
       Thread.currentThread().interrupt();

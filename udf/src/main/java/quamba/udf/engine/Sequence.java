@@ -19,7 +19,10 @@ final class Sequence<T> {
   private final StopText stop;
   private final int promptTokens;
   private int length;
-  private int position; // ids that the model has seen
+  private int position; // ids that the model has been given
+  private int coming; // ids that the model chooses in steps under way
+  private int chosenBy; // in the last of those, the row
+  private boolean over;
   private int slot;
   private long startNanos;
   private long endNanos;
@@ -64,9 +67,9 @@ final class Sequence<T> {
     startNanos = System.nanoTime();
   }
 
-  /** Ids that the model has yet to see: one while decoding, many in prefill. */
+  /** Ids that the model has yet to be given: one while decoding, many in prefill. */
   int unseen() {
-    return length - position;
+    return length + coming - position;
   }
 
   /** Whether the state is rounded behind the next id. */
@@ -76,7 +79,12 @@ final class Sequence<T> {
 
   /** Whether ids have been generated: the prompt is behind it. */
   boolean decoding() {
-    return length > promptTokens;
+    return length + coming > promptTokens;
+  }
+
+  /** Whether no further id counts: it has ended, or its caller has gone. */
+  boolean over() {
+    return over;
   }
 
   /** Hands the finished sequence to its caller, or drops it if the caller has gone. */
@@ -93,7 +101,8 @@ final class Sequence<T> {
    */
   void addTo(Step step, int count) {
     if (count == 1 && unseen() == 1) {
-      step.addSampled(slot, position, ids.get(position));
+      int id = position < length ? ids.get(position) : Step.chosen(chosenBy);
+      step.addSampled(slot, position, id);
       position++;
       return;
     }
@@ -110,9 +119,21 @@ final class Sequence<T> {
     position += count;
   }
 
+  /**
+   * A step was begun that chooses the sequence's next id for its row {@code row}.
+   *
+   * @return whether the generation ends with that id, whatever it is
+   */
+  boolean expect(int row) {
+    chosenBy = row;
+    coming++;
+    return length + coming - promptTokens >= request.limits().maxTokens();
+  }
+
   /** Takes the id that the model chose; returns whether the generation ends with it. */
   boolean accept(int id, int endOfText) {
     ids.setSafe(length++, id);
+    coming--;
     if (id == endOfText || stop.append(id)) {
       finish = Completion.Finish.STOP;
     } else if (length - promptTokens >= request.limits().maxTokens()) {
@@ -120,6 +141,7 @@ final class Sequence<T> {
     } else {
       return false;
     }
+    over = true;
     endNanos = System.nanoTime();
     return true;
   }
@@ -140,6 +162,12 @@ final class Sequence<T> {
         generated,
         finish,
         (endNanos - startNanos) / 1_000_000);
+  }
+
+  /** Gives the vector back, and takes no further id. */
+  void drop() {
+    over = true;
+    close();
   }
 
   void close() {

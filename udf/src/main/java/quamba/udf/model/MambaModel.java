@@ -7,7 +7,6 @@ import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
 import quamba.kernels.Sample;
-import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
 /**
@@ -24,8 +23,6 @@ public final class MambaModel implements Model {
   private final List<Block> blocks;
   private final Head head;
 
-  private final Tensor noIds; // (tokensPerStep) i32, zeros
-  private final Tensor nothing; // (1, modelDim) f32, zeros
   private final Activations activations;
   private final StatePool states;
   private final StepTensors inputs;
@@ -40,8 +37,6 @@ public final class MambaModel implements Model {
     embedding = layers.embedding();
     blocks = layers.blocks();
     head = layers.head();
-    noIds = backend.allocate(DType.I32, Shape.of(capacity.tokensPerStep()));
-    nothing = backend.allocate(DType.F32, Shape.of(1, config.modelDim()));
     int tokens = capacity.tokensPerStep();
     boolean codes = blocks.stream().anyMatch(block -> block.activations() == DType.I8);
     Activations.Rows rows = new Activations.Rows(tokens, codes ? tokens : 0);
@@ -86,23 +81,34 @@ public final class MambaModel implements Model {
   }
 
   @Override
-  public void step(Step step) {
-    if (step.rows() == 0) {
-      return;
+  public void begin(Step step) {
+    if (step.rows() > 0) {
+      run(step);
     }
+    inputs.beginRead();
+  }
+
+  @Override
+  public boolean isDone() {
+    return inputs.hasRead();
+  }
+
+  @Override
+  public void await(Step step) {
+    inputs.awaitRead(step);
+  }
+
+  private void run(Step step) {
     StepTensors.Inputs in = inputs.write(step);
     Sample sample = sampling.current();
     Tensor chosen = inputs.chosen(step);
-    boolean none = step.sampledRows() == 0;
     if (step.tokens() == step.sampledRows()) {
       decoding.run(step.rows(), () -> decode(in, sample, chosen));
     } else {
       Activations a = forward(in);
+      boolean none = step.sampledRows() == 0;
       Tensor logits = none ? head.noLogits() : head.logitsAt(in.lasts(), a);
       backend.sample(sample, in.batch(), in.ids(), logits, chosen);
-    }
-    if (!none) {
-      backend.read(chosen, step.sampled());
     }
   }
 
@@ -143,7 +149,7 @@ public final class MambaModel implements Model {
   private Activations forward(StepTensors.Inputs in) {
     Batch batch = in.batch();
     Activations a = activations.tokens(batch.tokens());
-    backend.embed(noIds.rows(0, batch.tokens()), nothing, a.residual());
+    backend.begin(in.ids(), inputs.chosen(), a.residual());
     backend.embed(in.ids(), embedding, a.hidden().floats());
     for (int layer = 0; layer < blocks.size(); layer++) {
       blocks.get(layer).forward(backend, batch, a, states.layer(layer));

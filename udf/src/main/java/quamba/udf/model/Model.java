@@ -22,8 +22,28 @@ public interface Model extends AutoCloseable {
    */
   void start(int slot, Sampling sampling, long key);
 
+  /**
+   * Begins to run the step's tokens through the model, behind the step begun before; may return
+   * before it is done. That one may still be under way, and this one's ids may be those that it
+   * chooses, as {@link Step#chosen} names them; but no third. The step is read now, and what it is
+   * filled from may be reused.
+   */
+  void begin(Step step);
+
+  /** Whether the step that was begun first, of those under way, is done. */
+  boolean isDone();
+
+  /**
+   * Waits for the step that was begun first, of those under way, and fills its {@link
+   * Step#sampled()}.
+   */
+  void await(Step step);
+
   /** Runs the step's tokens through the model and fills {@link Step#sampled()}. */
-  void step(Step step);
+  default void step(Step step) {
+    begin(step);
+    await(step);
+  }
 
   @Override
   void close();

@@ -56,6 +56,14 @@ public final class Step {
     return ByteBuffer.allocateDirect(count * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
   }
 
+  /**
+   * Stands for the id that the step before chose for its row {@code row}, which is not known here
+   * yet.
+   */
+  public static int chosen(int row) {
+    return -1 - row;
+  }
+
   /** Forgets all rows. */
   public void clear() {
     rows = 0;
@@ -72,7 +80,11 @@ public final class Step {
     sampledRows = rows;
   }
 
-  /** Adds a row whose next id is wanted, of which only one token is left. */
+  /**
+   * Adds a row whose next id is wanted, of which only one token is left.
+   *
+   * @param tokenId or {@link #chosen}
+   */
   public void addSampled(int slot, int position, int tokenId) {
     requireSampledFirst();
     begin(slot, position, 1);
@@ -148,7 +160,7 @@ public final class Step {
     return sampled.getInt(row * Integer.BYTES);
   }
 
-  /** (tokens) i32. */
+  /** (tokens) i32, those below 0 as {@link #chosen} says. */
   public ByteBuffer ids() {
     return view(ids, tokens * Integer.BYTES);
   }

@@ -2,9 +2,11 @@ package quamba.udf.model;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import quamba.kernels.Backend;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
+import quamba.kernels.Readback;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 
@@ -14,6 +16,9 @@ final class StepTensors {
   private final Tensor inputs; // i32: ids, slots, starts, positions, lasts, one after the other
   private final ByteBuffer hostInputs; // the same
   private final Tensor chosen; // (slots) i32
+  private final Readback[] readbacks = new Readback[2]; // of chosen, for a step each
+  private int begun; // steps whose ids were asked for
+  private int awaited; // and taken
 
   StepTensors(Backend backend, Capacity capacity) {
     this.backend = backend;
@@ -21,6 +26,7 @@ final class StepTensors {
     inputs = backend.allocate(DType.I32, Shape.of(most));
     hostInputs = ByteBuffer.allocateDirect(most * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     chosen = backend.allocate(DType.I32, Shape.of(capacity.slots()));
+    Arrays.setAll(readbacks, i -> backend.readback(chosen));
   }
 
   /**
@@ -55,6 +61,38 @@ final class StepTensors {
             inputs.rows(starts, rows + 1),
             inputs.rows(positions, rows));
     return new Inputs(batch, inputs.rows(0, tokens), inputs.rows(lasts, step.sampledRows()));
+  }
+
+  /** (slots) i32, the ids that were chosen last. */
+  Tensor chosen() {
+    return chosen;
+  }
+
+  /** Asks for the ids that were chosen. */
+  void beginRead() {
+    if (begun - awaited == readbacks.length) {
+      throw new IllegalStateException("a third step, with two under way");
+    }
+    readbacks[begun++ % readbacks.length].begin();
+  }
+
+  /** The ids that were asked for first, of those not taken yet. */
+  private Readback first() {
+    if (begun == awaited) {
+      throw new IllegalStateException("no step is under way");
+    }
+    return readbacks[awaited % readbacks.length];
+  }
+
+  /** Whether the ids that were asked for first have arrived. */
+  boolean hasRead() {
+    return first().isDone();
+  }
+
+  /** Waits for the ids that were asked for first. */
+  void awaitRead(Step step) {
+    first().await(step.sampled());
+    awaited++;
   }
 
   /** Room for the ids that are chosen for the sampled rows: (sampledRows) i32. */

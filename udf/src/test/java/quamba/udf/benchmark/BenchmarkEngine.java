@@ -194,6 +194,7 @@ public final class BenchmarkEngine {
         }
         seconds[block] = (System.nanoTime() - from) / 1e9 / steps;
       }
+      driver.finish();
       Times times = Times.of(seconds);
       Floors classic = floors.classic(model.config());
       Map<String, Object> more = new LinkedHashMap<>();

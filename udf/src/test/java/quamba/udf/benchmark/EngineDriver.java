@@ -8,23 +8,31 @@ import quamba.udf.model.MambaModel;
 import quamba.udf.model.Sampling;
 import quamba.udf.model.Step;
 
-/** Drives a model as the engine does, with ids instead of texts. */
+/**
+ * Drives a model as the engine does, with ids instead of texts; decoding, a step begins before the
+ * ids are known that the one before chooses.
+ */
 final class EngineDriver {
   private static final int PHASES = 16; // of the rounding of states
 
   private final MambaModel model;
-  private final Step step;
+  private Step step; // of prompts, or the one begun last
+  private Step before; // the one begun before that
+  private int[] order; // (slots), rows as the step has them
+  private int[] orderBefore;
   private final int[] ids; // (slots), the next of each row
   private final int[] positions; // (slots) of those
-  private final int[] order; // (slots), rows as the step has them
+  private int underWay; // rows of the step under way, 0 if there is none
   private final SplittableRandom random;
 
   EngineDriver(MambaModel model, long seed) {
     this.model = model;
     step = Step.allocate(model.slots(), model.tokensPerStep());
+    before = Step.allocate(model.slots(), model.tokensPerStep());
     ids = new int[model.slots()];
     positions = new int[model.slots()];
     order = new int[model.slots()];
+    orderBefore = new int[model.slots()];
     random = new SplittableRandom(seed);
   }
 
@@ -75,22 +83,50 @@ final class EngineDriver {
     }
   }
 
-  /** One more token of the first rows, those whose states are rounded first, as in the engine. */
+  /**
+   * Begins one more token of the first rows, those whose states are rounded first, as in the
+   * engine; then waits for the one before.
+   *
+   * @param rows the same until {@link #finish}
+   */
   void decode(int rows) {
-    step.clear();
+    Step next = before;
+    int[] nextOrder = orderBefore;
+    next.clear();
     int count = 0;
     for (boolean rounded : new boolean[] {true, false}) {
       for (int row = 0; row < rows; row++) {
         if ((positions[row] % PHASES == PHASES - 1) == rounded) {
-          step.addSampled(row, positions[row], IntBuffer.wrap(ids, row, 1));
-          order[count++] = row;
+          next.addSampled(row, positions[row], ids[row]);
+          nextOrder[count++] = row;
         }
       }
     }
-    model.step(step);
+    model.begin(next);
+    finish();
     for (int i = 0; i < rows; i++) {
-      ids[order[i]] = step.sampled(i);
+      ids[nextOrder[i]] = Step.chosen(i);
       positions[i]++;
+    }
+    before = step;
+    orderBefore = order;
+    step = next;
+    order = nextOrder;
+    underWay = rows;
+  }
+
+  /** Waits for the step under way, if there is one. */
+  void finish() {
+    if (underWay > 0) {
+      model.await(step);
+      take(order, underWay);
+      underWay = 0;
+    }
+  }
+
+  private void take(int[] rows, int count) {
+    for (int i = 0; i < count; i++) {
+      ids[rows[i]] = step.sampled(i);
     }
   }
 

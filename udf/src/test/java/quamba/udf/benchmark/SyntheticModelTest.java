@@ -59,6 +59,8 @@ final class SyntheticModelTest {
       driver.choose(4, new EngineOptions().sampling("sampled"));
       driver.read(driver.prompts(3, 17, 32, 40));
       driver.decode(4);
+      driver.decode(4);
+      driver.finish();
       assertTrue(driver.distinct(4) > 1);
     }
   }

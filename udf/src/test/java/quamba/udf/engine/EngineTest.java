@@ -116,6 +116,7 @@ class EngineTest {
           assertEquals(200, texts.size());
           texts.forEach((prompt, text) -> assertEquals(expected(prompt, 12), text, prompt));
         }
+        assertTrue(model.ahead, "no step began before the ids of the one before were known");
         assertTrue(model.closed);
       }
     }

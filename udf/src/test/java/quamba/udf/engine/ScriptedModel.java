@@ -1,9 +1,12 @@
 package quamba.udf.engine;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import quamba.udf.model.Model;
@@ -12,7 +15,8 @@ import quamba.udf.model.Step;
 
 /**
  * A model whose next id is a function of all ids that the sequence has seen, and of nothing else:
- * an engine that loses, doubles or mixes up ids changes the text. Checks the shape of every step.
+ * an engine that loses, doubles or mixes up ids changes the text. Checks the shape of every step,
+ * and is now and then done with one at once.
  */
 final class ScriptedModel implements Model {
   static final int VOCAB = 26;
@@ -22,7 +26,11 @@ final class ScriptedModel implements Model {
   private final long[] histories;
   private final int[] seen;
   private final boolean[] started;
+  private final Deque<int[]> underWay = new ArrayDeque<>(); // ids that steps chose
+  private final Random random = new Random(1);
+  private int[] chosenBefore = {};
   final List<Integer> rowsOfSteps = new ArrayList<>();
+  volatile boolean ahead; // whether some step had an id that the one before was yet to choose
   volatile boolean mixed; // whether some step had both rows that are rounded and such that are not
   volatile long stepMillis;
   volatile boolean closed;
@@ -66,7 +74,8 @@ final class ScriptedModel implements Model {
   }
 
   @Override
-  public void step(Step step) {
+  public void begin(Step step) {
+    require(underWay.size() < 2, "a third step");
     try {
       gate.await();
       Thread.sleep(stepMillis);
@@ -81,7 +90,7 @@ final class ScriptedModel implements Model {
     require(step.tokens() <= tokensPerStep, "tokens " + step.tokens());
     requireRoundedFirst(step);
     Set<Integer> once = new HashSet<>();
-    ByteBuffer sampled = step.sampled();
+    int[] chosen = new int[step.sampledRows()];
     for (int row = 0; row < step.rows(); row++) {
       int slot = at(step.slots(), row);
       require(once.add(slot), "slot " + slot + " twice in a step");
@@ -93,13 +102,40 @@ final class ScriptedModel implements Model {
       }
       require(position == seen[slot], "position " + position + " after " + seen[slot]);
       for (int token = at(step.starts(), row); token < at(step.starts(), row + 1); token++) {
-        histories[slot] = advance(histories[slot], at(step.ids(), token));
+        histories[slot] = advance(histories[slot], id(step, token));
         seen[slot]++;
       }
       if (row < step.sampledRows()) {
-        sampled.putInt(row * Integer.BYTES, next(histories[slot]));
+        chosen[row] = next(histories[slot]);
+        step.sampled().putInt(row * Integer.BYTES, Integer.MIN_VALUE); // not before await
       }
     }
+    underWay.add(chosen);
+    chosenBefore = chosen;
+  }
+
+  /** An id of the step, or that which the step before chose. */
+  private int id(Step step, int token) {
+    int id = at(step.ids(), token);
+    if (id >= 0) {
+      return id;
+    }
+    require(!underWay.isEmpty(), "an id of a step that is over");
+    ahead = true;
+    return chosenBefore[-1 - id];
+  }
+
+  @Override
+  public boolean isDone() {
+    require(!underWay.isEmpty(), "no step is under way");
+    return random.nextInt(4) == 0;
+  }
+
+  @Override
+  public void await(Step step) {
+    int[] chosen = underWay.remove();
+    require(chosen.length == step.sampledRows(), "another step was begun first");
+    step.sampled().asIntBuffer().put(chosen);
   }
 
   /** Of the rows with one id to see, those whose states are rounded behind it. */

@@ -144,6 +144,8 @@ class QuantizedModelTest {
       QuantizedModel source = source(config, List.of(W8A8, W4A8, W4A16), W4A8, state);
       try (MambaModel model = open(source, 20, state)) {
         List<List<Integer>> together = Rows.generate(model, 30, 8, rows);
+        List<List<Integer>> ahead = Rows.generateAhead(model, 30, rows.subList(0, 10));
+        assertEquals(together.subList(0, 10), ahead);
         for (int i = 0; i < 20; i += 3) {
           Row row = rows.get(i);
           Row moved = new Row((row.slot() + 7) % 20, row.prompt(), row.sampling(), row.key());

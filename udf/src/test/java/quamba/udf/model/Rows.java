@@ -64,7 +64,49 @@ final class Rows {
       driver.texts.add(new Text(row, count));
     }
     driver.run();
-    return driver.texts.stream()
+    return driver.generated();
+  }
+
+  /**
+   * As {@link #generate}, each prompt in one piece, and each step begun before the ids of the one
+   * before are known.
+   */
+  static List<List<Integer>> generateAhead(MambaModel model, int count, List<Row> rows) {
+    Rows driver = new Rows(model, model.tokensPerStep());
+    Step step = Step.allocate(model.slots(), model.tokensPerStep());
+    Step next = Step.allocate(model.slots(), model.tokensPerStep());
+    for (Row row : rows) {
+      model.start(row.slot(), row.sampling(), row.key());
+      Text text = new Text(row, count);
+      driver.texts.add(text);
+      step.addSampled(row.slot(), 0, text.next(text.left()));
+    }
+    model.begin(step);
+    for (int token = 1; token < count; token++) {
+      next.clear();
+      for (int i = 0; i < rows.size(); i++) {
+        Row row = rows.get(i);
+        next.addSampled(row.slot(), row.prompt().size() + token - 1, Step.chosen(i));
+      }
+      model.begin(next);
+      driver.take(step);
+      Step done = step;
+      step = next;
+      next = done;
+    }
+    driver.take(step);
+    return driver.generated();
+  }
+
+  private void take(Step step) {
+    model.await(step);
+    for (int row = 0; row < texts.size(); row++) {
+      texts.get(row).ids.add(step.sampled(row));
+    }
+  }
+
+  private List<List<Integer>> generated() {
+    return texts.stream()
         .map(text -> text.ids.subList(text.row.prompt().size(), text.wanted))
         .toList();
   }
