@@ -8,8 +8,9 @@
 //   tail_...   of another product of x, if tail_out_dim is not 0
 //
 // Entry points, at the end: linear_sliced32_, linear_sliced64_i4_i8_f32 and _i4_i8_i8, for up to that many rows, or for
-// any number that many at a time; those with _conv convolve some columns. A cluster of 4 blocks (f32) or of 2 (i8)
-// shares the inputs, at most SLICE / rows chunks a block. grid (as many clusters as run at once, ceil(n / rows)).
+// any number that many at a time; those with _conv convolve some columns. A cluster of 2 blocks, or of 4 in entries with
+// 32x4 or 64x4, shares the inputs, at most SLICE / rows chunks a block. Grid (as many clusters as run at once,
+// ceil(n / rows)).
 // Dynamic shared memory: 232,448 bytes, which is all of a multiprocessor; none but on sm_90.
 //
 // A block keeps its slice of x, the rows by its inputs, and goes from panel to panel of 64 outputs, a warpgroup each.
@@ -21,13 +22,13 @@
 // ---------------------------------------------------------------- kernels
 
 constexpr int THREADS = 512;
-constexpr int CLUSTER_F32 = 4;  // blocks
-constexpr int CLUSTER_I8 = 2;
+constexpr int PAIR = 2;  // blocks of a cluster
+constexpr int FOUR = 4;
 
 #ifdef WARPGROUPS
 
-#define IN_CLUSTERS_F32 __cluster_dims__(CLUSTER_F32)
-#define IN_CLUSTERS_I8 __cluster_dims__(CLUSTER_I8)
+#define IN_CLUSTERS_OF_2 __cluster_dims__(PAIR)
+#define IN_CLUSTERS_OF_4 __cluster_dims__(FOUR)
 
 constexpr int SHARED_BYTES = 232448;
 constexpr int SLICE = 1024;                      // rows times chunks of x that a block keeps
@@ -35,8 +36,6 @@ constexpr int GROUPS = THREADS / WARPGROUP - 1;  // that multiply
 constexpr int BEGIN = GROUPS + 1;                // names of barriers, behind those of each group
 constexpr int BEGIN_X = GROUPS + 2;
 constexpr int X_AHEAD = 6;                       // pairs of chunks of x that are copied at a time
-constexpr int FOURS = TILES * TILE / 4;          // of a row of a panel
-constexpr int CODES_PITCH = TILES * TILE + 4;
 
 template <int ROWS, int CLUSTER, typename Out>
 struct Sliced {
@@ -184,30 +183,6 @@ struct Sliced {
     }
   }
 
-  // Convolves four columns of codes; `old` are words of history.
-  __device__ void convolve(ConvFour& four, unsigned (&old)[DEALT * (TAPS - 1)], int column,
-                           const char* codes_sh_rd) const {
-    const ConvStep& conv = out.conv;
-    const int channel = column - conv.first;
-    four.invert();
-#pragma unroll 1
-    for (int i = 0; i < dealt.live; i++) {
-      const int row = dealt.row_of(i, threadIdx.x % WARPGROUP / FOURS);
-      if (row >= dealt.rows) break;
-      const int state = states_sh[row];
-      const unsigned known = state < 0 ? 0 : 0xffffffff;
-      const unsigned inputs[TAPS] = {old[0] & known, old[1] & known, old[2] & known,
-                                     *reinterpret_cast<const unsigned*>(codes_sh_rd + i * 8 * CODES_PITCH)};
-#pragma unroll
-      for (int t = 0; t < TAPS - 1; t++) {
-        *reinterpret_cast<unsigned*>(history(conv, state, channel) + t * conv.channels) = inputs[t + 1];
-      }
-      signed char* codes_gl_wr = out.codes.at + static_cast<size_t>(dealt.first_row + row) * out.codes.stride + column;
-      *reinterpret_cast<unsigned*>(codes_gl_wr) = four.result(inputs);
-      move_up<TAPS - 1>(old);
-    }
-  }
-
   // Panels of this warpgroup.
   __device__ void compute(Feed<CLUSTER, GROUPS>& feed, const char* slots_begin, uint32_t slots_sh, int slots, int warp,
                           char* received, char* codes) const {
@@ -328,7 +303,7 @@ struct Sliced {
         if constexpr (CODES<Out>) {
           const char* codes_sh_rd = codes + mine / FOURS * CODES_PITCH + mine % FOURS * 4;
           if (convolves) {
-            if constexpr (CONVOLVES<Out>) convolve(four, old, column, codes_sh_rd);
+            if constexpr (CONVOLVES<Out>) convolve(out, dealt, states_sh, four, old, column, codes_sh_rd);
           } else if (column < work.out_dim) {
 #pragma unroll 1
             for (int i = 0; i < dealt.live; i++) {
@@ -394,8 +369,8 @@ struct Sliced {
 
 #else
 
-#define IN_CLUSTERS_F32
-#define IN_CLUSTERS_I8
+#define IN_CLUSTERS_OF_2
+#define IN_CLUSTERS_OF_4
 
 // Other devices: a warp goes from tile to tile.
 template <int ROWS, int CLUSTER, typename Out>
@@ -416,47 +391,59 @@ struct Sliced {
 
 // ---------------------------------------------------------------- entry points
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_F32
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced32_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
-  Sliced<32, CLUSTER_F32, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim,
-                                          {});
+  Sliced<32, PAIR, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_F32
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced64_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                           const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                           float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
-  Sliced<64, CLUSTER_F32, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim,
-                                          {});
+  Sliced<64, PAIR, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_4
+linear_sliced32x4_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                            float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  Sliced<32, FOUR, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_4
+linear_sliced64x4_i4_i8_f32(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
+                            const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
+                            float* __restrict__ out, int out_stride, int n, int in, int out_dim) {
+  Sliced<64, FOUR, FloatRows>::run(weight, row_scale, x, x_stride, x_scale, {out, out_stride}, n, in, out_dim, {});
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced32_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                          int out_scale_step, int n, int in, int out_dim,
                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
-  Sliced<32, CLUSTER_I8, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                                        {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
-                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+  Sliced<32, PAIR, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+                                 {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
+                                 {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced64_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                          const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                          signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
                          int out_scale_step, int n, int in, int out_dim,
                          const signed char* __restrict__ tail_weight, const float* __restrict__ tail_row_scale,
                          float* __restrict__ tail_out, int tail_out_stride, int tail_out_dim) {
-  Sliced<64, CLUSTER_I8, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
-                                        {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
-                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+  Sliced<64, PAIR, CodeRows>::run(weight, row_scale, x, x_stride, x_scale,
+                                 {out, out_stride, out_scale, out_scale_step}, n, in, out_dim,
+                                 {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced32_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                               const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                               signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
@@ -472,11 +459,11 @@ linear_sliced32_conv_i4_i8_i8(const signed char* __restrict__ weight, const floa
   const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
                          {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
                           state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
-  Sliced<32, CLUSTER_I8, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
-                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+  Sliced<32, PAIR, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                                 {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_I8
+extern "C" __global__ void __launch_bounds__(THREADS, 1) IN_CLUSTERS_OF_2
 linear_sliced64_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* __restrict__ row_scale,
                               const signed char* __restrict__ x, int x_stride, const float* __restrict__ x_scale,
                               signed char* __restrict__ out, int out_stride, const float* __restrict__ out_scale,
@@ -492,6 +479,6 @@ linear_sliced64_conv_i4_i8_i8(const signed char* __restrict__ weight, const floa
   const ConvRows rows = {{out, out_stride, out_scale, out_scale_step},
                          {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
                           state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
-  Sliced<64, CLUSTER_I8, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
-                                        {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+  Sliced<64, PAIR, ConvRows>::run(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
+                                 {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

@@ -8,6 +8,8 @@
 constexpr int TILES = WARPGROUP / WARP;                     // of a panel, a warp's each
 constexpr int SLOT_BYTES = 2 * (TILE_BYTES + TILE_RATIOS);  // of a tile, two chunks: first the codes, then the ratios
 constexpr int MOST_SLOTS = 4;                               // of a warp
+constexpr int FOURS = TILES * TILE / 4;                     // of a row of a panel
+constexpr int CODES_PITCH = TILES * TILE + 4;               // of such a row's codes
 
 constexpr float HIGHEST_CODE = 127;
 
@@ -239,6 +241,32 @@ struct Dealt {
   // What the others send, in bytes.
   __device__ int expected() const { return (CLUSTER - 1) * live * EIGHT_BYTES; }
 };
+
+// Convolves four columns of codes of the block's rows; `old` are words of history.
+template <int ROWS, int CLUSTER>
+__device__ void convolve(const ConvRows& out, const Dealt<ROWS, CLUSTER>& dealt, const int* states_sh, ConvFour& four,
+                         unsigned (&old)[Dealt<ROWS, CLUSTER>::MOST * (TAPS - 1)], int column,
+                         const char* codes_sh_rd) {
+  const ConvStep& conv = out.conv;
+  const int channel = column - conv.first;
+  four.invert();
+#pragma unroll 1
+  for (int i = 0; i < dealt.live; i++) {
+    const int row = dealt.row_of(i, threadIdx.x % WARPGROUP / FOURS);
+    if (row >= dealt.rows) break;
+    const int state = states_sh[row];
+    const unsigned known = state < 0 ? 0 : 0xffffffff;
+    const unsigned inputs[TAPS] = {old[0] & known, old[1] & known, old[2] & known,
+                                   *reinterpret_cast<const unsigned*>(codes_sh_rd + i * 8 * CODES_PITCH)};
+#pragma unroll
+    for (int t = 0; t < TAPS - 1; t++) {
+      *reinterpret_cast<unsigned*>(history(conv, state, channel) + t * conv.channels) = inputs[t + 1];
+    }
+    signed char* codes_gl_wr = out.codes.at + static_cast<size_t>(dealt.first_row + row) * out.codes.stride + column;
+    *reinterpret_cast<unsigned*>(codes_gl_wr) = four.result(inputs);
+    move_up<TAPS - 1>(old);
+  }
+}
 
 // Brings nearer what convolutions of a block will need, by one warpgroup.
 template <int ROWS, int CLUSTER>

@@ -14,7 +14,9 @@ import java.util.function.IntToDoubleFunction;
  */
 public final class KnownAnswers {
   private static final int MODEL_DIM = 256;
+  private static final int MANY_INPUTS = 640; // to share among blocks
   private static final int OUTPUTS = 200;
+  private static final int GROUP = 128; // inputs that share a scale of 4-bit weights
   private static final int HEADS = 24;
   private static final int HEAD_DIM = 64;
   private static final int STATE_DIM = 128;
@@ -52,7 +54,8 @@ public final class KnownAnswers {
     answers.begin();
     answers.embed();
     answers.norm();
-    answers.linear();
+    answers.linear(MODEL_DIM);
+    answers.linear(MANY_INPUTS);
     answers.conv();
     for (DType input : new DType[] {DType.F32, DType.I8}) {
       answers.scan(new ScanState.F32(), input);
@@ -97,62 +100,64 @@ public final class KnownAnswers {
   private record Known(Linear linear, IntToDoubleFunction product) {}
 
   /** Floats, and 8-bit and 4-bit weights by codes; small integers, whose sums are exact. */
-  private void linear() {
-    byte[] weights = new byte[OUTPUTS * MODEL_DIM];
+  private void linear(int inputs) {
+    byte[] weights = new byte[OUTPUTS * inputs];
     float[] values = new float[weights.length];
     byte[] nibbles = new byte[weights.length / 2];
     for (int i = 0; i < weights.length; i++) {
-      weights[i] = (byte) (i * 5 % 13 - i / MODEL_DIM % 7);
+      weights[i] = (byte) (i * 5 % 13 - i / inputs % 7);
       values[i] = weights[i];
       nibbles[i / 2] = (byte) (i / 2 * 29 % 251);
     }
     HostTensor ones = HostTensor.of(Shape.of(OUTPUTS), filled(OUTPUTS, 1));
-    HostTensor groups = HostTensor.of(Shape.of(OUTPUTS, 2), filled(2 * OUTPUTS, 1));
-    byte[] x = rowsOfCodes();
-    Known byEight = known(x, QuantizedWeight.of(bytes(DType.I8, weights, MODEL_DIM), ones));
-    Known byFour = known(x, QuantizedWeight.of(bytes(DType.U8, nibbles, MODEL_DIM / 2), groups));
-    Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(OUTPUTS, MODEL_DIM), values)));
+    HostTensor groups =
+        HostTensor.of(Shape.of(OUTPUTS, inputs / GROUP), filled(inputs / GROUP * OUTPUTS, 1));
+    byte[] x = rowsOfCodes(inputs);
+    Known byEight = known(x, inputs, QuantizedWeight.of(bytes(DType.I8, weights, inputs), ones));
+    Known byFour =
+        known(x, inputs, QuantizedWeight.of(bytes(DType.U8, nibbles, inputs / 2), groups));
+    Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(OUTPUTS, inputs), values)));
     for (int rows : new int[] {1, 12, 24, 64, ROWS}) {
-      String size = ", %d rows".formatted(rows);
-      byte[] some = Arrays.copyOf(x, rows * MODEL_DIM);
+      String size = ", %d rows of %d".formatted(rows, inputs);
+      byte[] some = Arrays.copyOf(x, rows * inputs);
       float[] numbers = new float[some.length];
       for (int i = 0; i < some.length; i++) {
         numbers[i] = some[i];
       }
       Tensor plain = zeros(rows, OUTPUTS);
-      backend.linear(byFloats, floats(numbers, rows, MODEL_DIM), plain);
+      backend.linear(byFloats, floats(numbers, rows, inputs), plain);
       expect("linear of floats" + size, plain, EXACT, byEight.product);
 
       Tensor first = zeros(rows, OUTPUTS);
       Tensor second = zeros(rows, OUTPUTS);
       List<Product> products =
           List.of(new Product(byEight.linear, first), new Product(byFour.linear, second));
-      backend.linears(codes(some, rows, MODEL_DIM), products);
+      backend.linears(codes(some, rows, inputs), products);
       expect("linear of 8 bits" + size, first, EXACT, byEight.product);
       expect("linear of 4 bits" + size, second, EXACT, byFour.product);
     }
   }
 
-  private static byte[] rowsOfCodes() {
-    byte[] codes = new byte[ROWS * MODEL_DIM];
+  private static byte[] rowsOfCodes(int inputs) {
+    byte[] codes = new byte[ROWS * inputs];
     for (int i = 0; i < codes.length; i++) {
-      codes[i] = (byte) (i * 7 % 11 - i / MODEL_DIM % 5);
+      codes[i] = (byte) (i * 7 % 11 - i / inputs % 5);
     }
     return codes;
   }
 
-  private Known known(byte[] x, QuantizedWeight weight) {
+  private Known known(byte[] x, int inputs, QuantizedWeight weight) {
     QuantizedWeight.Int8 wide = weight.asInt8();
-    byte[] codes = new byte[OUTPUTS * MODEL_DIM];
+    byte[] codes = new byte[OUTPUTS * inputs];
     wide.codes().data().get(0, codes);
     float[] scales = new float[OUTPUTS];
     HostFloats.read(wide.scales(), 0, OUTPUTS, scales, 0);
     double[] products = new double[ROWS * OUTPUTS];
     for (int at = 0; at < products.length; at++) {
-      int row = at / OUTPUTS * MODEL_DIM;
-      int output = at % OUTPUTS * MODEL_DIM;
+      int row = at / OUTPUTS * inputs;
+      int output = at % OUTPUTS * inputs;
       int sum = 0;
-      for (int i = 0; i < MODEL_DIM; i++) {
+      for (int i = 0; i < inputs; i++) {
         sum += x[row + i] * codes[output + i];
       }
       products[at] = (double) sum * scales[at % OUTPUTS];

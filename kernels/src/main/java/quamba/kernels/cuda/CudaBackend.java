@@ -41,6 +41,7 @@ public final class CudaBackend implements Backend {
   private final CudaModules modules;
   private final CudaLaunch launch;
   private final CudaArena arena;
+  private final CudaCopies copies;
   private final CudaStaging staging;
   private final CudaUpload upload;
   private final CudaLinear linear;
@@ -55,7 +56,8 @@ public final class CudaBackend implements Backend {
     modules = new CudaModules(context.hasWarpgroups());
     launch = new CudaLaunch(context, modules);
     arena = new CudaArena(context);
-    staging = new CudaStaging(context, STAGING_BYTES);
+    copies = new CudaCopies(context, launch);
+    staging = new CudaStaging(context, copies, STAGING_BYTES);
     upload = new CudaUpload(arena, staging, context.hasWarpgroups());
     linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
     conv = new CudaConv(launch, context.multiprocessors());
@@ -176,7 +178,7 @@ public final class CudaBackend implements Backend {
    */
   @Override
   public Readback readback(Tensor source) {
-    CudaReadback readback = new CudaReadback(context, (CudaTensor) source);
+    CudaReadback readback = new CudaReadback(context, copies, (CudaTensor) source);
     readbacks.add(readback);
     return readback;
   }

@@ -20,6 +20,7 @@ import quamba.kernels.DType;
  */
 enum CudaKernel {
   BEGIN_F32(128, "int* ids, const int* chosen, float* residual, int residual_stride, int dim"),
+  COPY_I32(128, "const int* from, int* to, int count"),
   EMBED_F32_F32(
       128,
       "const int* ids, const float* table, int table_stride, float* out, int out_stride, int dim"),
@@ -49,6 +50,8 @@ enum CudaKernel {
   LINEAR_FEW16_I4_I8_I8("linear_codes_few", 256, 8 * 12_416, withTail(linearPacked(DType.I8, ""))),
   LINEAR_SLICED32_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
   LINEAR_SLICED64_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
+  LINEAR_SLICED32X4_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
+  LINEAR_SLICED64X4_I4_I8_F32("linear_codes_sliced", 512, 232_448, linearPacked(DType.F32, "")),
   LINEAR_SLICED32_I4_I8_I8(
       "linear_codes_sliced", 512, 232_448, withTail(linearPacked(DType.I8, ""))),
   LINEAR_SLICED64_I4_I8_I8(

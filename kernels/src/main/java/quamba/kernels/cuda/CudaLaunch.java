@@ -69,6 +69,13 @@ final class CudaLaunch {
     return address(elements);
   }
 
+  /** An address of elements of this dtype. */
+  CudaLaunch at(CudaAddress address, DType dtype) {
+    require(next().pointsTo(dtype));
+    arguments.putLong(count++ * Long.BYTES, address.value());
+    return this;
+  }
+
   /** The address of a tensor, and its stride. */
   CudaLaunch strided(Tensor tensor) {
     CudaTensor elements = (CudaTensor) tensor;
@@ -177,9 +184,7 @@ final class CudaLaunch {
   }
 
   private CudaLaunch address(CudaTensor tensor) {
-    require(next().pointsTo(tensor.dtype()));
-    arguments.putLong(count++ * Long.BYTES, tensor.address().value());
-    return this;
+    return at(tensor.address(), tensor.dtype());
   }
 
   private Parameter next() {

@@ -71,7 +71,7 @@ final class CudaLinear {
     if (form.convKernel().isEmpty()) {
       return false;
     }
-    run(form, form.splits(size, multiprocessors), step, x, all);
+    run(form, splits(form, size, all), step, x, all);
     return true;
   }
 
@@ -95,7 +95,7 @@ final class CudaLinear {
     if (products.size() == 1 || isOneLaunch(x, products)) {
       CudaLinearForm.Size size = size(x, products);
       CudaLinearForm form = form(products.get(0), size);
-      run(form, form.splits(size, multiprocessors), x, products);
+      run(form, splits(form, size, products), x, products);
     } else {
       products.forEach(product -> aligned(x, List.of(product)));
     }
@@ -112,6 +112,10 @@ final class CudaLinear {
     return form.takesTail() && (!form.readsFourBit() || products.get(1).weight().hasFourBit());
   }
 
+  private int splits(CudaLinearForm form, CudaLinearForm.Size size, List<CudaProduct> products) {
+    return form.splits(size, products.get(0).out().dtype(), multiprocessors);
+  }
+
   private CudaLinearForm form(CudaProduct product, CudaLinearForm.Size size) {
     Optional<CudaLinearForm> fourBit =
         product.weight().hasFourBit()
@@ -126,7 +130,7 @@ final class CudaLinear {
    * @param products one, or one of i8 out and another of f32 out if the form takes a tail
    */
   void run(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
-    arguments(form.kernel(products.get(0).out().dtype()), form, splits, x, products);
+    arguments(form.kernel(products.get(0).out().dtype(), splits), form, splits, x, products);
     over(form, splits, x, products);
   }
 
@@ -158,7 +162,7 @@ final class CudaLinear {
         .strided(x)
         .dense(x.scale())
         .values(first.out());
-    if (form.mostSplits() > 1) {
+    if (form.asksForSplits()) {
       launch.number(splits);
     }
     launch.number(size.n()).number(size.in()).number(size.out());
@@ -176,8 +180,7 @@ final class CudaLinear {
 
   private void over(CudaLinearForm form, int splits, CudaTensor x, List<CudaProduct> products) {
     CudaLinearForm.Size size = size(x, products);
-    DType out = products.get(0).out().dtype();
-    launch.over(form.across(size, out, splits, multiprocessors), form.down(size), 1);
+    launch.over(form.across(size, splits, multiprocessors), form.down(size), 1);
   }
 
   private static CudaTensor elements(CudaLinearForm form, CudaProduct product) {

@@ -37,12 +37,6 @@ enum CudaLinearForm {
   /** Rows of x that a block of a wide form works on. */
   static final int WIDE_ROWS = 128;
 
-  /** Blocks that share the inputs of a sliced form that writes f32. */
-  static final int CLUSTER_F32 = 4;
-
-  /** Blocks that share the inputs of a sliced form that writes i8. */
-  static final int CLUSTER_I8 = 2;
-
   /** Rows times chunks of inputs that a block of a sliced form keeps. */
   static final int SLICE = 1024;
 
@@ -51,8 +45,14 @@ enum CudaLinearForm {
    */
   static final int TAIL_COLUMNS = 128;
 
-  /** Blocks of a wide form that share the inputs of a tile, if any do. */
+  /** Blocks that share the inputs of a tile: of a wide form, if any do, and of a sliced one. */
   static final int PAIR = 2;
+
+  /** The same of a sliced form that writes f32, if it has not too many outputs. */
+  static final int FOUR = 4;
+
+  /** Tiles of outputs that the blocks that share them work on at a time, in a sliced form. */
+  private static final int SLICED_TILES = 12;
 
   /**
    * Extents of a product.
@@ -116,7 +116,7 @@ enum CudaLinearForm {
   }
 
   private long cost(Size size, int multiprocessors) {
-    return cost(size, splits(size, multiprocessors), multiprocessors);
+    return cost(size, wideSplits(size, multiprocessors), multiprocessors);
   }
 
   /**
@@ -142,8 +142,17 @@ enum CudaLinearForm {
     return CudaLaunch.pieces(size.out(), outputs) + CudaLaunch.pieces(size.tail(), ofTail);
   }
 
-  /** The entry point that writes this dtype. */
-  CudaKernel kernel(DType out) {
+  /**
+   * The entry point that writes this dtype.
+   *
+   * @param splits that there are for it
+   */
+  CudaKernel kernel(DType out, int splits) {
+    if (splits == FOUR) {
+      return this == SLICED32
+          ? CudaKernel.LINEAR_SLICED32X4_I4_I8_F32
+          : CudaKernel.LINEAR_SLICED64X4_I4_I8_F32;
+    }
     return out == DType.I8 ? codes : floats;
   }
 
@@ -173,13 +182,24 @@ enum CudaLinearForm {
     return this == SLICED32 || this == SLICED64;
   }
 
-  private static int cluster(DType out) {
-    return out == DType.I8 ? CLUSTER_I8 : CLUSTER_F32;
-  }
-
   /** Whether a sliced form has room for rows of so many inputs. */
   private boolean takes(int in, DType out) {
-    return CudaLaunch.pieces(in, CudaTilePacking.CHUNK) <= SLICE / rows * cluster(out);
+    return hasRoom(in, mostSplits(out));
+  }
+
+  private boolean hasRoom(int in, int splits) {
+    return CudaLaunch.pieces(in, CudaTilePacking.CHUNK) <= SLICE / rows * splits;
+  }
+
+  /**
+   * About thirtieths of a microsecond that a sliced form takes, as timed on an H200: for chunks of
+   * inputs of the tiles at a time, and to exchange their sums.
+   */
+  private int slicedCost(Size size, int splits, int multiprocessors) {
+    int tiles = CudaLaunch.pieces(size.out(), CudaTilePacking.TILE);
+    int turns = CudaLaunch.pieces(tiles, clusters(splits, multiprocessors) * SLICED_TILES);
+    int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
+    return turns * (22 * CudaLaunch.pieces(chunks, splits) + 25 + 4 * splits);
   }
 
   /**
@@ -190,26 +210,49 @@ enum CudaLinearForm {
     return Math.max(1, (blocks == 2 ? multiprocessors : multiprocessors * 12 / 14) / blocks);
   }
 
-  /** How many blocks may share the inputs of a tile at most; if more than one, a kernel asks. */
-  int mostSplits() {
+  /** How many blocks share the inputs of a tile at least. */
+  int leastSplits() {
+    return isSliced() ? PAIR : 1;
+  }
+
+  /** And at most. */
+  int mostSplits(DType out) {
+    if (isSliced()) {
+      return out == DType.I8 ? PAIR : FOUR;
+    }
     return readsFourBit() ? 1 : PAIR;
   }
 
+  /** Whether kernels ask how many, and are not each for one number. */
+  boolean asksForSplits() {
+    return !readsFourBit();
+  }
+
   /** How many blocks share the inputs of a tile: more if they run at once and it pays. */
-  int splits(Size size, int multiprocessors) {
-    if (mostSplits() == 1) {
-      return 1;
+  int splits(Size size, DType out, int multiprocessors) {
+    if (leastSplits() == mostSplits(out)) {
+      return leastSplits();
     }
+    if (isSliced()) {
+      int pairs = slicedCost(size, PAIR, multiprocessors);
+      return hasRoom(size.in(), PAIR) && pairs < slicedCost(size, FOUR, multiprocessors)
+          ? PAIR
+          : FOUR;
+    }
+    return wideSplits(size, multiprocessors);
+  }
+
+  private int wideSplits(Size size, int multiprocessors) {
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
     boolean pays = cost(size, PAIR, multiprocessors) < cost(size, 1, multiprocessors);
     return pays && chunks >= PAIR && PAIR * tiles(size) <= multiprocessors ? PAIR : 1;
   }
 
   /** Blocks along x: those that share inputs are neighbours, those of some forms take turns. */
-  int across(Size size, DType out, int splits, int multiprocessors) {
+  int across(Size size, int splits, int multiprocessors) {
     int panels = panels(size);
     if (isSliced()) {
-      return Math.min(panels, clusters(cluster(out), multiprocessors)) * cluster(out);
+      return Math.min(panels, clusters(splits, multiprocessors)) * splits;
     }
     if (readsFourBit()) {
       return panels;

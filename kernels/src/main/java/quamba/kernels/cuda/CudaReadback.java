@@ -5,12 +5,8 @@ import static jcuda.driver.JCudaDriver.cuEventDestroy;
 import static jcuda.driver.JCudaDriver.cuEventQuery;
 import static jcuda.driver.JCudaDriver.cuEventRecord;
 import static jcuda.driver.JCudaDriver.cuEventSynchronize;
-import static jcuda.driver.JCudaDriver.cuMemAllocHost;
-import static jcuda.driver.JCudaDriver.cuMemFreeHost;
-import static jcuda.driver.JCudaDriver.cuMemcpyDtoHAsync;
 
 import java.nio.ByteBuffer;
-import jcuda.Pointer;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUresult;
@@ -19,36 +15,33 @@ import quamba.kernels.Readback;
 /** Copies into pinned memory of its own, in stream order, with an event behind each. */
 final class CudaReadback implements Readback, AutoCloseable {
   private final CudaContext context;
+  private final CudaCopies copies;
   private final CudaTensor source;
-  private final Pointer memory = new Pointer();
+  private final CudaPinned copy;
   private final CUevent copied = new CUevent();
-  private final ByteBuffer copy;
 
   /**
    * Takes pinned memory.
    *
    * @param source dense
    */
-  CudaReadback(CudaContext context, CudaTensor source) {
+  CudaReadback(CudaContext context, CudaCopies copies, CudaTensor source) {
     if (!source.isDense()) {
       throw new IllegalArgumentException("readback: expected a tensor, found a view of columns");
     }
     this.context = context;
+    this.copies = copies;
     this.source = source;
-    long bytes = source.shape().elements() * source.dtype().bytes();
     context.enter();
+    copy = new CudaPinned(source.shape().elements() * source.dtype().bytes());
     CudaFaults.checkOpening(
         cuEventCreate(copied, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-    CudaFaults.checkOpening(cuMemAllocHost(memory, bytes), "cuMemAllocHost");
-    copy = memory.getByteBuffer(0, bytes);
   }
 
   @Override
   public void begin() {
     context.enter();
-    CudaFaults.check(
-        cuMemcpyDtoHAsync(memory, source.address(), copy.capacity(), context.stream()),
-        "copy from the device");
+    copies.toHost(copy, 0, source.address(), copy.bytes());
     CudaFaults.check(cuEventRecord(copied, context.stream()), "cuEventRecord");
   }
 
@@ -67,13 +60,13 @@ final class CudaReadback implements Readback, AutoCloseable {
   public void await(ByteBuffer target) {
     context.enter();
     CudaFaults.check(cuEventSynchronize(copied), "waiting for the device");
-    target.put(target.position(), copy, 0, target.remaining());
+    target.duplicate().put(copy.part(0, target.remaining()));
   }
 
   /** Frees the memory. Results are not looked at, as {@link CudaContext#close} says. */
   @Override
   public void close() {
     cuEventDestroy(copied);
-    cuMemFreeHost(memory);
+    copy.close();
   }
 }

@@ -1,13 +1,6 @@
 package quamba.kernels.cuda;
 
-import static jcuda.driver.JCudaDriver.cuMemAllocHost;
-import static jcuda.driver.JCudaDriver.cuMemFreeHost;
-import static jcuda.driver.JCudaDriver.cuMemcpyDtoHAsync;
-import static jcuda.driver.JCudaDriver.cuMemcpyHtoDAsync;
-
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import jcuda.Pointer;
 
 /**
  * Pinned host memory that all copies pass through. It is filled from the front, and waits for the
@@ -17,40 +10,38 @@ final class CudaStaging implements AutoCloseable {
   private static final int ALIGNMENT = 64;
 
   private final CudaContext context;
-  private final Pointer pointer = new Pointer();
-  private final ByteBuffer memory;
+  private final CudaCopies copies;
+  private final CudaPinned memory;
   private int used;
   private int reserved; // where the last reservation begins
 
   /** Takes {@code bytes} of pinned memory. */
-  CudaStaging(CudaContext context, int bytes) {
+  CudaStaging(CudaContext context, CudaCopies copies, int bytes) {
     this.context = context;
-    CudaFaults.checkOpening(cuMemAllocHost(pointer, bytes), "cuMemAllocHost");
-    memory = pointer.getByteBuffer(0, bytes);
+    this.copies = copies;
+    memory = new CudaPinned(bytes);
   }
 
   /** The most that one reservation may have. */
   int capacity() {
-    return memory.capacity();
+    return memory.bytes();
   }
 
   /** Room that no earlier copy reads any more, little-endian; {@link #send} takes it from here. */
   ByteBuffer reserve(int bytes) {
     context.enter();
-    if (bytes > memory.capacity() - used) {
+    if (bytes > capacity() - used) {
       context.synchronize();
       used = 0;
     }
     reserved = used;
-    used = Math.min(memory.capacity(), (used + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-    return memory.slice(reserved, bytes).order(ByteOrder.LITTLE_ENDIAN);
+    used = Math.min(capacity(), (used + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    return memory.part(reserved, bytes);
   }
 
   /** Copies the first {@code bytes} of the last reservation to the device, in stream order. */
   void send(CudaAddress target, int bytes) {
-    CudaFaults.check(
-        cuMemcpyHtoDAsync(target, pointer.withByteOffset(reserved), bytes, context.stream()),
-        "copy to the device");
+    copies.toDevice(target, memory, reserved, bytes);
   }
 
   /** Copies as much as {@code source} has left to the device; its position moves to its limit. */
@@ -69,10 +60,7 @@ final class CudaStaging implements AutoCloseable {
     for (long at = 0; target.hasRemaining(); ) {
       int bytes = Math.min(capacity(), target.remaining());
       ByteBuffer piece = reserve(bytes);
-      CudaFaults.check(
-          cuMemcpyDtoHAsync(
-              pointer.withByteOffset(reserved), source.plus(at), bytes, context.stream()),
-          "copy from the device");
+      copies.toHost(memory, reserved, source.plus(at), bytes);
       context.synchronize();
       used = 0;
       target.put(piece);
@@ -83,6 +71,6 @@ final class CudaStaging implements AutoCloseable {
   /** Frees the memory. Results are not looked at, as {@link CudaContext#close} says. */
   @Override
   public void close() {
-    cuMemFreeHost(pointer);
+    memory.close();
   }
 }

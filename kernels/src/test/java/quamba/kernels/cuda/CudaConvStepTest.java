@@ -115,7 +115,7 @@ final class CudaConvStepTest {
       Call found = call(rows, FIRST, WIDTH);
       assertTrue(found.step().fits(found.ofCodes().get(0).out()));
       CudaTensor x = (CudaTensor) found.x();
-      cuda.linear().run(form, 1, found.step(), x, found.ofCodes());
+      cuda.linear().run(form, form.leastSplits(), found.step(), x, found.ofCodes());
       assertEqual(expected, found, rows + " rows");
     }
   }

@@ -97,8 +97,8 @@ final class CudaKernelTest {
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.MOST_SLOTS_8, "linear_codes_few.cu", "MOST_SLOTS_8");
     assertNumber(CudaLinearForm.MOST_SLOTS_16, "linear_codes_few.cu", "MOST_SLOTS_16");
-    assertNumber(CudaLinearForm.CLUSTER_F32, "linear_codes_sliced.cu", "CLUSTER_F32");
-    assertNumber(CudaLinearForm.CLUSTER_I8, "linear_codes_sliced.cu", "CLUSTER_I8");
+    assertNumber(CudaLinearForm.FOUR, "linear_codes_sliced.cu", "FOUR");
+    assertNumber(CudaLinearForm.PAIR, "linear_codes_sliced.cu", "PAIR");
     assertNumber(CudaLinearForm.SLICE, "linear_codes_sliced.cu", "SLICE");
     assertNumber(CudaLinearForm.WIDE_ROWS, "linear_wide.cuh", "TILE_ROWS");
     assertNumber(CudaLinearForm.TAIL_COLUMNS, "linear_wide.cuh", "TAIL_COLUMNS");

@@ -29,7 +29,7 @@ final class CudaLinearFormTest {
   private static final int MOST_SHARED_BYTES = 227 << 10; // of a block of sm_90
   private static final int MOST_STATIC_BYTES = 9 << 10; // of those that have any
 
-  /** A sliced block keeps 16 chunks of 64 rows or 32 of 32, in clusters of 2 (i8) or 4 (f32). */
+  /** A sliced block keeps 16 chunks of 64 rows or 32 of 32, in clusters of 2 or, of f32, of 4. */
   @ParameterizedTest
   @CsvSource({
     "1, 2560, I8, FEW8",
@@ -58,10 +58,28 @@ final class CudaLinearFormTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, 4", "33, 8", "896, 112", "2560, 112"})
-  void clustersOfSlicedFormsRunAtOnce(int out, int across) {
-    Size size = new Size(64, 5120, out);
-    assertEquals(across, CudaLinearForm.SLICED64.across(size, DType.F32, 1, MULTIPROCESSORS));
+  @CsvSource({"1, 4, 4", "33, 4, 8", "896, 4, 112", "2560, 4, 112", "33, 2, 4", "2560, 2, 132"})
+  void clustersOfSlicedFormsRunAtOnce(int out, int splits, int across) {
+    Size size = new Size(64, 4096, out);
+    assertEquals(across, CudaLinearForm.SLICED64.across(size, splits, MULTIPROCESSORS));
+  }
+
+  /** Of heads and output projections, the faster on an H200 of those that were timed. */
+  @ParameterizedTest
+  @CsvSource({
+    "SLICED64, 2560, 50288, F32, 2",
+    "SLICED64, 4096, 256000, F32, 2",
+    "SLICED64, 768, 50288, F32, 2",
+    "SLICED64, 5120, 50288, F32, 4",
+    "SLICED64, 5120, 2560, F32, 4",
+    "SLICED64, 1536, 768, F32, 4",
+    "SLICED32, 8192, 4096, F32, 4",
+    "SLICED64, 2560, 10576, I8, 2",
+    "SLICED32, 2560, 10576, I8, 2"
+  })
+  void manyOutputsOfSlicedFormsAreOfPairs(
+      CudaLinearForm form, int in, int out, DType dtype, int expected) {
+    assertEquals(expected, form.splits(new Size(64, in, out), dtype, MULTIPROCESSORS));
   }
 
   /** Those that were the fastest on an H200, of sizes that were timed. */
@@ -99,7 +117,7 @@ final class CudaLinearFormTest {
       int n, int in, int out, int tail, CudaLinearForm expected, int splits) {
     Size size = new Size(n, in, out, tail);
     assertEquals(expected, CudaLinearForm.ofEightBit(size, MULTIPROCESSORS));
-    assertEquals(splits, expected.splits(size, MULTIPROCESSORS));
+    assertEquals(splits, expected.splits(size, DType.F32, MULTIPROCESSORS));
   }
 
   @ParameterizedTest
@@ -110,7 +128,7 @@ final class CudaLinearFormTest {
     "WIDE64, 128, 64, 1"
   })
   void inputsOfFewTilesAreSplit(CudaLinearForm form, int in, int out, int expected) {
-    assertEquals(expected, form.splits(new Size(16, in, out), MULTIPROCESSORS));
+    assertEquals(expected, form.splits(new Size(16, in, out), DType.I8, MULTIPROCESSORS));
   }
 
   @ParameterizedTest
@@ -118,9 +136,9 @@ final class CudaLinearFormTest {
     "FEW8, 1, 33, 1, 3, 1",
     "FEW8, 9, 32, 1, 2, 2",
     "FEW16, 16, 16, 1, 1, 1",
-    "SLICED32, 33, 1, 1, 2, 2",
-    "SLICED32, 32, 33, 1, 4, 1",
-    "SLICED64, 64, 10576, 1, 132, 1",
+    "SLICED32, 33, 1, 2, 2, 2",
+    "SLICED32, 32, 33, 2, 4, 1",
+    "SLICED64, 64, 10576, 2, 132, 1",
     "WIDE64, 1, 80, 1, 2, 1",
     "WIDE64, 1, 80, 2, 4, 1",
     "WIDE192, 1, 80, 1, 2, 1",
@@ -130,7 +148,7 @@ final class CudaLinearFormTest {
   void blocksCoverTheProduct(
       CudaLinearForm form, int n, int out, int splits, int across, int down) {
     Size size = new Size(n, 2560, out);
-    assertEquals(across, form.across(size, DType.I8, splits, MULTIPROCESSORS));
+    assertEquals(across, form.across(size, splits, MULTIPROCESSORS));
     assertEquals(down, form.down(size));
   }
 
@@ -138,15 +156,15 @@ final class CudaLinearFormTest {
   @CsvSource({
     "FEW8, 33, 80, 1, 8",
     "FEW16, 10496, 80, 1, 661",
-    "SLICED32, 64, 65, 1, 10",
-    "SLICED64, 10496, 80, 1, 132",
+    "SLICED32, 64, 65, 2, 10",
+    "SLICED64, 10496, 80, 2, 132",
     "WIDE64, 33, 80, 1, 4",
     "WIDE192, 10, 129, 2, 6",
     "WIDE256, 10496, 80, 1, 42"
   })
   void blocksCoverTheTail(CudaLinearForm form, int out, int tail, int splits, int across) {
     Size size = new Size(8, 2560, out, tail);
-    assertEquals(across, form.across(size, DType.I8, splits, MULTIPROCESSORS));
+    assertEquals(across, form.across(size, splits, MULTIPROCESSORS));
     assertTrue(form.takesTail());
   }
 
@@ -155,12 +173,17 @@ final class CudaLinearFormTest {
   void formsAreNamedAsTheirKernels(CudaLinearForm form) {
     String name = "linear_" + form.name().toLowerCase(Locale.ROOT);
     String weight = form.readsFourBit() ? "_i4_i8_" : "_i8_i8_";
-    assertEquals(name + weight + "f32", form.kernel(DType.F32).entry());
-    assertEquals(name + weight + "i8", form.kernel(DType.I8).entry());
+    for (int splits = form.leastSplits(); splits <= form.mostSplits(DType.F32); splits *= 2) {
+      CudaKernel kernel = form.kernel(DType.F32, splits);
+      assertEquals((splits == 4 ? name + "x4" : name) + weight + "f32", kernel.entry());
+      assertEquals(form.asksForSplits(), kernel.signature().contains("int splits"));
+    }
+    for (int splits = form.leastSplits(); splits <= form.mostSplits(DType.I8); splits *= 2) {
+      CudaKernel kernel = form.kernel(DType.I8, splits);
+      assertEquals(name + weight + "i8", kernel.entry());
+      assertEquals(form.asksForSplits(), kernel.signature().contains("int splits"));
+    }
     form.convKernel().ifPresent(conv -> assertEquals(name + "_conv" + weight + "i8", conv.entry()));
-    boolean splits = form.mostSplits() > 1;
-    assertEquals(splits, form.kernel(DType.I8).signature().contains("int splits"));
-    assertEquals(splits, form.kernel(DType.F32).signature().contains("int splits"));
   }
 
   @ParameterizedTest
@@ -176,7 +199,7 @@ final class CudaLinearFormTest {
   @EnumSource(CudaLinearForm.class)
   void blocksFitAMultiprocessor(CudaLinearForm form) {
     for (DType out : new DType[] {DType.F32, DType.I8}) {
-      int bytes = form.kernel(out).sharedBytes();
+      int bytes = form.kernel(out, form.mostSplits(out)).sharedBytes();
       int fixed = form.name().startsWith("SLICED") ? 0 : MOST_STATIC_BYTES;
       assertTrue(bytes > 0 && bytes + fixed <= MOST_SHARED_BYTES, form.toString());
     }
@@ -204,19 +227,25 @@ final class CudaLinearFormTest {
   void blocksOfFewRowsTakeRoomForTheirChunksAndRows(
       CudaLinearForm form, int n, int in, int expected) {
     Size size = new Size(n, in, 2560);
-    assertEquals(expected, form.sharedBytes(form.kernel(DType.F32), size));
+    assertEquals(expected, form.sharedBytes(form.kernel(DType.F32, form.leastSplits()), size));
   }
 
   /** What a GPU is asked when it is opened chooses each form for few rows, and one for many. */
   @Test
   void everyFormForFewRowsIsAmongTheKnownAnswers() {
-    Set<Optional<CudaLinearForm>> asked = new HashSet<>();
+    Set<CudaKernel> asked = new HashSet<>();
     try (Backend cpu = CpuBackend.open(1)) {
       InvocationHandler note =
           (proxy, method, arguments) -> {
             if (method.getName().equals("linears")) {
               Shape x = ((Tensor) arguments[0]).shape();
-              asked.add(CudaLinearForm.ofFourBit(new Size(x.dim(0), x.dim(1), 1), DType.F32));
+              Size size = new Size(x.dim(0), x.dim(1), 1);
+              asked.add(
+                  CudaLinearForm.ofFourBit(size, DType.F32)
+                      .map(
+                          form ->
+                              form.kernel(DType.F32, form.splits(size, DType.F32, MULTIPROCESSORS)))
+                      .orElse(CudaKernel.LINEAR_WIDE64_I8_I8_F32));
             }
             return method.invoke(cpu, arguments);
           };
@@ -224,11 +253,14 @@ final class CudaLinearFormTest {
       ClassLoader loader = Backend.class.getClassLoader();
       KnownAnswers.check((Backend) Proxy.newProxyInstance(loader, types, note));
     }
-    Set<Optional<CudaLinearForm>> expected = new HashSet<>(Set.of(Optional.empty()));
+    Set<CudaKernel> expected = new HashSet<>(Set.of(CudaKernel.LINEAR_WIDE64_I8_I8_F32));
     Stream.of(CudaLinearForm.values())
         .filter(CudaLinearForm::readsFourBit)
-        .map(Optional::of)
-        .forEach(expected::add);
+        .forEach(
+            form -> {
+              expected.add(form.kernel(DType.F32, form.leastSplits()));
+              expected.add(form.kernel(DType.F32, form.mostSplits(DType.F32)));
+            });
     assertEquals(expected, asked);
   }
 }

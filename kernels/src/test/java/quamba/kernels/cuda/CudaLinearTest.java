@@ -143,16 +143,19 @@ final class CudaLinearTest {
       assumeTrue(packed instanceof CudaCodes, "the device has no warpgroups");
       for (int rows : new int[] {1, 17, 130, 300}) {
         Expected expected = Expected.of(cpu, weight, rows);
-        for (int splits = 1; splits <= most(form, weight); splits *= 2) {
+        for (int splits = form.leastSplits();
+            splits <= most(form, DType.F32, weight);
+            splits *= 2) {
           int shared = splits;
-          assertEqual(
-              expected,
-              aligned(expected),
-              (x, out) ->
-                  cuda.linear().run(form, shared, (CudaTensor) x, List.of(product(packed, out))));
+          assertEqual(expected, aligned(expected), (x, out) -> run(form, shared, x, packed, out));
         }
       }
     }
+  }
+
+  private void run(CudaLinearForm form, int splits, Tensor x, Tensor packed, Tensor out) {
+    int most = Math.min(splits, form.mostSplits(out.dtype()));
+    cuda.linear().run(form, most, (CudaTensor) x, List.of(product(packed, out)));
   }
 
   /** With more tiles of outputs than blocks, for kernels whose blocks go from one to the next. */
@@ -164,10 +167,10 @@ final class CudaLinearTest {
       assumeTrue(packed instanceof CudaCodes, "the device has no warpgroups");
       for (int rows : new int[] {1, 7, 20}) {
         Expected expected = Expected.of(cpu, weight, rows);
-        assertEqual(
-            expected,
-            aligned(expected),
-            (x, out) -> cuda.linear().run(form, 1, (CudaTensor) x, List.of(product(packed, out))));
+        for (int splits = form.leastSplits(); splits <= form.mostSplits(DType.F32); splits *= 2) {
+          int shared = splits;
+          assertEqual(expected, aligned(expected), (x, out) -> run(form, shared, x, packed, out));
+        }
       }
     }
   }
@@ -187,7 +190,7 @@ final class CudaLinearTest {
         Expected expected = Expected.of(cpu, weight, rows);
         Expected tail = Expected.of(cpu, tailWeight, rows);
         CudaTensor x = (CudaTensor) aligned(expected);
-        for (int splits = 1; splits <= most(form, weight); splits *= 2) {
+        for (int splits = form.leastSplits(); splits <= most(form, DType.I8, weight); splits *= 2) {
           String what = "%d rows by %s, %d splits".formatted(rows, Arrays.toString(size), splits);
           Tensor codes = codesBeside(expected);
           Tensor floats = floatsBeside(tail);
@@ -211,8 +214,10 @@ final class CudaLinearTest {
     return new CudaProduct((CudaCodes) packed, (CudaTensor) out);
   }
 
-  private static int most(CudaLinearForm form, QuantizedWeight weight) {
-    return Math.min(form.mostSplits(), (weight.in() + 127) / 128);
+  /** A wide form's blocks have a chunk of the inputs each or more. */
+  private static int most(CudaLinearForm form, DType out, QuantizedWeight weight) {
+    int most = form.mostSplits(out);
+    return form.readsFourBit() ? most : Math.min(most, (weight.in() + 127) / 128);
   }
 
   /** The rows of x with something behind each. */
