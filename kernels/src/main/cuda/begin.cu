@@ -5,10 +5,13 @@
 //   residual    (n, dim) f32
 //
 // Entry point: begin_f32. Grid (n, any number of blocks that share a row's columns): memory is the only limit.
+#include "device.cuh"
+
 constexpr int THREADS = 128;
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 begin_f32(int* ids, const int* chosen, float* residual, int residual_stride, int dim) {
+  begin_next();
   if (blockIdx.y == 0 && threadIdx.x == 0) {
     const int id = ids[blockIdx.x];
     if (id < 0) ids[blockIdx.x] = chosen[-1 - id];

@@ -22,6 +22,8 @@ inline __device__ int apart() { return gridDim.y * THREADS; }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 embed_f32_f32(const int* ids, const float* table, int table_stride, float* out, int out_stride, int dim) {
+  begin_next();
+  await_before();
   const float* entry = table + static_cast<size_t>(ids[blockIdx.x]) * table_stride;
   float* to = out + static_cast<size_t>(blockIdx.x) * out_stride;
   for (int i = own(); i < dim; i += apart()) to[i] = entry[i];
@@ -29,6 +31,8 @@ embed_f32_f32(const int* ids, const float* table, int table_stride, float* out, 
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 embed_packed_f32_f32(const int* ids, const float* table, float* out, int out_stride, int dim) {
+  begin_next();
+  await_before();
   const int id = ids[blockIdx.x];
   float* to = out + static_cast<size_t>(blockIdx.x) * out_stride;
   for (int i = own(); i < dim; i += apart()) to[i] = table[packed_at<float>(id, i, dim)];
@@ -37,6 +41,8 @@ embed_packed_f32_f32(const int* ids, const float* table, float* out, int out_str
 extern "C" __global__ void __launch_bounds__(THREADS)
 embed_packed_i8_f32(const int* ids, const signed char* table, const float* row_scales, float* out, int out_stride,
                     int dim) {
+  begin_next();
+  await_before();
   const int id = ids[blockIdx.x];
   const float scale = row_scales[id];
   float* to = out + static_cast<size_t>(blockIdx.x) * out_stride;
@@ -48,6 +54,8 @@ embed_packed_i8_f32(const int* ids, const signed char* table, const float* row_s
 extern "C" __global__ void __launch_bounds__(THREADS)
 embed_wide_i8_f32(const int* ids, const signed char* table, const float* row_scales, float* out, int out_stride,
                   int entries, int dim) {
+  begin_next();
+  await_before();
   const int id = ids[blockIdx.x];
   const size_t rows = (entries + PIECES - 1) / PIECES * PIECES;
   const float scale = row_scales[id];

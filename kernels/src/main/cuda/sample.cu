@@ -404,6 +404,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 sample_f32(const int* slots, const int* starts, const int* positions, const float* options, const int* keys,
            signed char* seen, int seen_stride, const int* ids, const float* logits, int logits_stride, int* out,
            int chosen, int vocab) {
+  await_before();
   const int row = blockIdx.x;
   const size_t slot = slots[row];
   const int tokens = starts[row + 1] - starts[row];

@@ -215,11 +215,13 @@ enum CudaKernel {
   private static final Set<String> EARLY_FILES =
       Set.of(
           "conv_decode",
+          "embed",
           "gate_rotate",
           "linear_codes_few",
           "linear_codes_sliced",
           "linear_codes_wide",
-          "norm");
+          "norm",
+          "sample");
 
   private static final Set<String> SPREAD_FILES = Set.of("conv_decode", "norm");
 
