@@ -5,31 +5,39 @@
 
 constexpr int DECODE_THREADS = 128;
 constexpr int DECODE_WARPS = DECODE_THREADS / WARP;
-constexpr int SHARERS = 2;  // warps that share the rounding of a head, and blocks the heads of one, in a split row
+constexpr int SHARERS = 2;  // warps that share the rounding of a head of a split row
 
-// What a block works on. Rows whose token is the last of an interval take long, so the first split_rows are split among
-// twice the blocks if they are such: the first blocks of a grid have their second parts.
+// Rows whose token is the last of an interval take long, so the first `rows` are split among `ways` times the blocks if
+// they are such: the first blocks of a grid have all but their first parts.
+struct Split {
+  int rows;
+  int ways;
+
+  __device__ int more() const { return rows * (ways - 1); }  // of gridDim.z
+};
+
+// What a block works on.
 struct Place {
   int row, position, slot, part;
   int heads;  // of the part, at most
   bool is_last, is_split;
 
   // Whether this block has nothing to do.
-  static __device__ bool is_empty(const int* positions, int split_rows) {
-    const int row = blockIdx.z;
-    return row < split_rows && positions[row] % INTERVAL != INTERVAL - 1;
+  static __device__ bool is_empty(const int* positions, const Split& split) {
+    const int z = blockIdx.z;
+    return z < split.more() && positions[z / (split.ways - 1)] % INTERVAL != INTERVAL - 1;
   }
 
-  __device__ Place(const int* slots, const int* positions, int split_rows, int heads_per_block) {
-    const int z = static_cast<int>(blockIdx.z) - split_rows;
-    row = z < 0 ? blockIdx.z : z;
-    part = z < 0 ? gridDim.x + blockIdx.x : blockIdx.x;
+  __device__ Place(const int* slots, const int* positions, const Split& split, int heads_per_block) {
+    const int z = static_cast<int>(blockIdx.z) - split.more();
+    row = z < 0 ? blockIdx.z / (split.ways - 1) : z;
+    part = z < 0 ? (blockIdx.z % (split.ways - 1) + 1) * gridDim.x + blockIdx.x : blockIdx.x;
     position = positions[row];
     slot = slots[row];
     asm volatile("" : "+r"(position), "+r"(slot));  // both are on their way before one is looked at
     is_last = position % INTERVAL == INTERVAL - 1;
-    is_split = is_last && row < split_rows;
-    heads = is_split ? (heads_per_block + SHARERS - 1) / SHARERS : heads_per_block;
+    is_split = is_last && row < split.rows;
+    heads = is_split ? (heads_per_block + split.ways - 1) / split.ways : heads_per_block;
   }
 };
 

@@ -225,19 +225,27 @@ public interface StateContract {
     }
   }
 
-  /** So many rows that a device may share its work out in another way. */
+  /**
+   * Few rows, and so many that a device may share its work out in other ways; of the first, the
+   * state is rounded.
+   */
   @ParameterizedTest
   @EnumSource(Format.class)
-  default void roundedScanOfManySingleTokensEqualsEachRowAlone(Format format) {
-    int rows = 130;
+  default void roundedScanOfSingleTokensEqualsEachRowAlone(Format format) {
+    for (int rows : new int[] {7, 40, 130}) {
+      singleTokensEqualEachRowAlone(format, rows);
+    }
+  }
+
+  private void singleTokensEqualEachRowAlone(Format format, int rows) {
     int[] counts = new int[rows];
     int[] starts = new int[rows + 1];
     int[] slots = new int[rows];
     int[] ones = new int[rows];
     for (int row = 0; row < rows; row++) {
-      counts[row] = 1 + row % 17;
+      counts[row] = 1 + (row + 14) % 17;
       starts[row + 1] = starts[row] + counts[row];
-      slots[row] = (row * 7 + 3) % rows;
+      slots[row] = (row * 3 + 1) % rows;
       ones[row] = 1;
     }
     for (Load load : Load.of(ScanContract.common(starts[rows]))) {

@@ -1,6 +1,7 @@
 package quamba.kernels.cpu;
 
 import java.util.Arrays;
+import java.util.function.IntConsumer;
 import quamba.kernels.DType;
 import quamba.kernels.Tensor;
 
@@ -16,18 +17,14 @@ final class CpuEmbed {
   }
 
   void run(CpuTensor ids, Tensor table, CpuTensor out) {
-    int count = ids.shape().dim(0);
-    threads.run(
-        (count + IDS - 1) / IDS,
-        (part, thread) -> {
-          int end = Math.min(count, (part + 1) * IDS);
-          for (int i = part * IDS; i < end; i++) {
-            int id = ids.ints()[ids.offset() + i * ids.stride()];
-            if (table instanceof CpuPacked packed) {
-              copyPacked(packed, id, out, i);
-            } else {
-              copyPlain((CpuTensor) table, id, out, i);
-            }
+    forEach(
+        ids,
+        i -> {
+          int id = ids.ints()[ids.offset() + i * ids.stride()];
+          if (table instanceof CpuPacked packed) {
+            copyPacked(packed, id, out, i);
+          } else {
+            copyPlain((CpuTensor) table, id, out, i);
           }
         });
   }
@@ -35,15 +32,29 @@ final class CpuEmbed {
   /** Fills in ids below 0, zeroes the residual. */
   void begin(CpuTensor ids, CpuTensor chosen, CpuTensor residual) {
     int dim = residual.shape().dim(1);
-    for (int i = 0; i < ids.shape().dim(0); i++) {
-      int at = ids.offset() + i * ids.stride();
-      int id = ids.ints()[at];
-      if (id < 0) {
-        ids.ints()[at] = chosen.ints()[chosen.offset() + (-1 - id) * chosen.stride()];
-      }
-      int row = residual.offset() + i * residual.stride();
-      Arrays.fill(residual.floats(), row, row + dim, 0);
-    }
+    forEach(
+        ids,
+        i -> {
+          int at = ids.offset() + i * ids.stride();
+          int id = ids.ints()[at];
+          if (id < 0) {
+            ids.ints()[at] = chosen.ints()[chosen.offset() + (-1 - id) * chosen.stride()];
+          }
+          int row = residual.offset() + i * residual.stride();
+          Arrays.fill(residual.floats(), row, row + dim, 0);
+        });
+  }
+
+  private void forEach(CpuTensor ids, IntConsumer work) {
+    int count = ids.shape().dim(0);
+    threads.run(
+        (count + IDS - 1) / IDS,
+        (part, thread) -> {
+          int end = Math.min(count, (part + 1) * IDS);
+          for (int i = part * IDS; i < end; i++) {
+            work.accept(i);
+          }
+        });
   }
 
   private static void copyPacked(CpuPacked table, int id, CpuTensor out, int row) {

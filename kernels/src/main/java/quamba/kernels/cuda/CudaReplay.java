@@ -13,17 +13,21 @@ import quamba.kernels.Tensor;
  * those for many also read rows that begin at any element.
  */
 final class CudaReplay {
-  /** Heads that a block takes in turn where there are many rows, and where few. */
-  private static final int HEADS_OF_MANY = 8;
+  /** Heads that a block takes in turn, and where there are few rows. */
+  private static final int HEADS = 8;
 
   private static final int HEADS_OF_FEW = 4;
+  private static final int FEW_ROWS = 16; // not few any more
   private static final int MANY_ROWS = 128;
 
   /**
-   * Of so many rows, where there are few, the first is split among blocks if its state is rounded,
+   * Where rows are not many, the first of so many is split among blocks if its state is rounded,
    * which takes longest: twice the share of those rows, which come first in a step.
    */
   private static final int SPLIT_SHARE = ScanState.INTERVAL / 2;
+
+  /** Heads that a block takes of a row that is split. */
+  private static final int SPLIT_HEADS = 2;
 
   private static final Kernels ROW_SCALED =
       new Kernels(
@@ -100,8 +104,9 @@ final class CudaReplay {
     Scan.Dims dims = p.dims();
     int heads = dims.heads() / dims.groups();
     int rows = batch.single();
-    int blockHeads = rows < MANY_ROWS ? HEADS_OF_FEW : HEADS_OF_MANY;
+    int blockHeads = rows < FEW_ROWS ? HEADS_OF_FEW : HEADS;
     int splitRows = rows < MANY_ROWS ? CudaLaunch.pieces(rows, SPLIT_SHARE) : 0;
+    int ways = blockHeads / SPLIT_HEADS;
     launch.of(in.kernel(kernels.one)).dense(batch.slots()).dense(batch.positions());
     arguments(p, in);
     state(state)
@@ -109,10 +114,11 @@ final class CudaReplay {
         .number(dims.heads())
         .number(heads)
         .number(splitRows)
+        .number(ways)
         .number(blockHeads)
         .number(p.limit().min())
         .number(p.limit().max())
-        .over(CudaLaunch.pieces(heads, blockHeads), dims.groups(), rows + splitRows);
+        .over(CudaLaunch.pieces(heads, blockHeads), dims.groups(), rows + splitRows * (ways - 1));
   }
 
   private void many(

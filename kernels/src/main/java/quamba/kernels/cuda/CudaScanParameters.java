@@ -25,7 +25,7 @@ final class CudaScanParameters {
     return "const int* slots, const int* positions, "
         + inputs(x)
         + ", signed char* state, int state_stride, const float* state_scale, float* out,"
-        + " int out_stride, int heads, int heads_per_group, int split_rows, int heads_per_block,"
+        + " int out_stride, int heads, int heads_per_group, int split_rows, int split_ways, int heads_per_block,"
         + " float dt_min, float dt_max";
   }
 

@@ -55,15 +55,17 @@ final class CudaLaunchTest {
             System.getProperty("java.class.path"),
             Child.class.getName());
     child.environment().put("LD_LIBRARY_PATH", folder.toString());
-    // 64 rows of norm: a multiprocessor has room for one. Scan: a block has 4 of 80 heads, with 128
-    // rows 8; with fewer rows one in eight may have twice the blocks.
+    // 64 rows of norm: a multiprocessor has room for one. Scan: a block has 4 of 80 heads, with 16
+    // rows 8; below 128 rows, one in eight may have a block for 2.
     assertEquals(
         """
         early norm_f32_f32 1 1 1, 256, 0, 8
         early norm_f32_f32 64 1 1, 256, 231424, 8
         plain rotate_f32_f32 64 1 1, 256, 0, 8
         plain scan_decode_f32_row_f32 20 1 2, 128, 0, 0
-        plain scan_decode_f32_row_f32 20 1 72, 128, 0, 0
+        plain scan_decode_f32_row_f32 20 1 17, 128, 0, 0
+        plain scan_decode_f32_row_f32 10 1 22, 128, 0, 0
+        plain scan_decode_f32_row_f32 10 1 88, 128, 0, 0
         plain scan_decode_f32_row_f32 10 1 128, 128, 0, 0
         """,
         run(child));
@@ -88,7 +90,7 @@ final class CudaLaunchTest {
         CudaLaunch launch = new CudaLaunch(context, modules);
         List.of(1, 64).forEach(rows -> norm(launch, rows));
         new CudaRotate(launch).run(floats(64, 8), floats(64, 8));
-        List.of(1, 64, 128).forEach(rows -> scan(launch, rows));
+        List.of(1, 15, 16, 64, 128).forEach(rows -> scan(launch, rows));
       }
     }
 
