@@ -82,6 +82,7 @@ public final class MambaModel implements Model {
 
   @Override
   public void begin(Step step) {
+    inputs.requireFree();
     if (step.rows() > 0) {
       run(step);
     }

@@ -68,11 +68,15 @@ final class StepTensors {
     return chosen;
   }
 
-  /** Asks for the ids that were chosen. */
-  void beginRead() {
+  /** Refuses a third step. */
+  void requireFree() {
     if (begun - awaited == readbacks.length) {
       throw new IllegalStateException("a third step, with two under way");
     }
+  }
+
+  /** Asks for the ids that were chosen. */
+  void beginRead() {
     readbacks[begun++ % readbacks.length].begin();
   }
 

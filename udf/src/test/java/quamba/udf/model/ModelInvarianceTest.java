@@ -3,6 +3,7 @@ package quamba.udf.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.DType;
@@ -97,6 +99,22 @@ class ModelInvarianceTest {
           assertEquals(together.get(i), text, "row " + i);
         }
       }
+    }
+  }
+
+  @Test
+  void twoStepsAreUnderWayAtMost() {
+    try (MambaModel model = open("random Mamba2", new Capacity(1, 32))) {
+      Step step = Step.allocate(1, 32);
+      assertThrows(IllegalStateException.class, model::isDone);
+      assertThrows(IllegalStateException.class, () -> model.await(step));
+      step.clear();
+      step.addSampled(0, 0, 7);
+      model.begin(step);
+      model.begin(step);
+      assertThrows(IllegalStateException.class, () -> model.begin(step));
+      model.await(step);
+      model.begin(step);
     }
   }
 
