@@ -150,6 +150,27 @@ class EngineTest {
     }
   }
 
+  /** Of other rows it is known only one step later that they have ended. */
+  @Test
+  void aRowThatEndsByItsLengthIsInNoStepTooMany() {
+    List<String> prompts = prompts(200);
+    long tokens = 0;
+    int ended = 0;
+    for (String prompt : prompts) {
+      int length = expected(prompt, 12).length();
+      tokens += Math.min(12, length + 1);
+      ended += length < 12 ? 1 : 0;
+    }
+    ScriptedModel model = new ScriptedModel(16, 1000);
+    try (Engine engine = engine(model);
+        var results = engine.complete(prompts.stream().map(p -> request(p, 12)).iterator())) {
+      texts(results);
+      assertEquals(tokens, engine.load().generatedTokens());
+    }
+    int rows = model.rowsOfSteps.stream().mapToInt(step -> step).sum();
+    assertTrue(ended > 0 && rows > tokens && rows <= tokens + ended, rows + " rows, " + tokens);
+  }
+
   @Test
   void slotsStayFullWhileThereAreRows() {
     ScriptedModel model = new ScriptedModel(16, 128);
