@@ -1,9 +1,10 @@
 // A driver of one device with warpgroups that runs nothing, but says what is launched: by cuLaunchKernel (plain), or by
 // cuLaunchKernelEx with programmatic stream serialization (early) or without (extended); then kernel, grid, threads,
-// dynamic shared memory, and the second argument as an int.
+// dynamic shared memory, and the second argument as an int. And what is copied to the device by the copy engine.
 #include <cuda.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace {
@@ -40,6 +41,16 @@ CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
   return *function = reinterpret_cast<CUfunction>(strdup(name)), CUDA_SUCCESS;
 }
 CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) { return CUDA_SUCCESS; }
+CUresult cuMemAllocHost_v2(void** memory, size_t bytes) { return *memory = std::malloc(bytes), CUDA_SUCCESS; }
+CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* memory, unsigned) {
+  return *address = reinterpret_cast<CUdeviceptr>(memory), CUDA_SUCCESS;
+}
+CUresult cuMemFreeHost(void* memory) { return std::free(memory), CUDA_SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr, const void*, size_t bytes, CUstream) {
+  std::printf("copied %zu bytes\n", bytes);
+  std::fflush(stdout);
+  return CUDA_SUCCESS;
+}
 CUresult cuLaunchKernel(CUfunction kernel, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned,
                         unsigned shared, CUstream, void** arguments, void**) {
   return say("plain", kernel, x, y, z, threads, shared, arguments);

@@ -6,7 +6,8 @@ import java.util.List;
 /**
  * The operations that a Mamba model is made of, on one device. Everything is allocated when a model
  * is opened; operations write into {@code out}, allocate no tensor and may return before the work
- * is done ({@link #read} waits). The dtypes of the arguments choose the kernel.
+ * is done ({@link #read} and {@link Readback#await} wait). The dtypes of the arguments choose the
+ * kernel.
  *
  * <p>Precision is a property of tensors: what may be "i8" below is codes with scales ({@link
  * Tensor#scaled}). Values are read as code · scale, and written as value / scale rounded to an

@@ -14,7 +14,7 @@ import java.util.function.IntToDoubleFunction;
  */
 public final class KnownAnswers {
   private static final int MODEL_DIM = 256;
-  private static final int MANY_INPUTS = 640; // to share among blocks
+  private static final int MANY_INPUTS = 640; // which more blocks share
   private static final int OUTPUTS = 200;
   private static final int GROUP = 128; // inputs that share a scale of 4-bit weights
   private static final int HEADS = 24;
@@ -54,8 +54,8 @@ public final class KnownAnswers {
     answers.begin();
     answers.embed();
     answers.norm();
-    answers.linear(MODEL_DIM);
-    answers.linear(MANY_INPUTS);
+    answers.linear(MODEL_DIM, 1, 12, 24, 64, ROWS);
+    answers.linear(MANY_INPUTS, 24, 64);
     answers.conv();
     for (DType input : new DType[] {DType.F32, DType.I8}) {
       answers.scan(new ScanState.F32(), input);
@@ -100,7 +100,7 @@ public final class KnownAnswers {
   private record Known(Linear linear, IntToDoubleFunction product) {}
 
   /** Floats, and 8-bit and 4-bit weights by codes; small integers, whose sums are exact. */
-  private void linear(int inputs) {
+  private void linear(int inputs, int... numbersOfRows) {
     byte[] weights = new byte[OUTPUTS * inputs];
     float[] values = new float[weights.length];
     byte[] nibbles = new byte[weights.length / 2];
@@ -112,12 +112,12 @@ public final class KnownAnswers {
     HostTensor ones = HostTensor.of(Shape.of(OUTPUTS), filled(OUTPUTS, 1));
     HostTensor groups =
         HostTensor.of(Shape.of(OUTPUTS, inputs / GROUP), filled(inputs / GROUP * OUTPUTS, 1));
-    byte[] x = rowsOfCodes(inputs);
+    byte[] x = rowsOfCodes(Arrays.stream(numbersOfRows).max().orElseThrow(), inputs);
     Known byEight = known(x, inputs, QuantizedWeight.of(bytes(DType.I8, weights, inputs), ones));
     Known byFour =
         known(x, inputs, QuantizedWeight.of(bytes(DType.U8, nibbles, inputs / 2), groups));
     Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(OUTPUTS, inputs), values)));
-    for (int rows : new int[] {1, 12, 24, 64, ROWS}) {
+    for (int rows : numbersOfRows) {
       String size = ", %d rows of %d".formatted(rows, inputs);
       byte[] some = Arrays.copyOf(x, rows * inputs);
       float[] numbers = new float[some.length];
@@ -138,8 +138,8 @@ public final class KnownAnswers {
     }
   }
 
-  private static byte[] rowsOfCodes(int inputs) {
-    byte[] codes = new byte[ROWS * inputs];
+  private static byte[] rowsOfCodes(int rows, int inputs) {
+    byte[] codes = new byte[rows * inputs];
     for (int i = 0; i < codes.length; i++) {
       codes[i] = (byte) (i * 7 % 11 - i / inputs % 5);
     }
@@ -152,7 +152,7 @@ public final class KnownAnswers {
     wide.codes().data().get(0, codes);
     float[] scales = new float[OUTPUTS];
     HostFloats.read(wide.scales(), 0, OUTPUTS, scales, 0);
-    double[] products = new double[ROWS * OUTPUTS];
+    double[] products = new double[x.length / inputs * OUTPUTS];
     for (int at = 0; at < products.length; at++) {
       int row = at / OUTPUTS * inputs;
       int output = at % OUTPUTS * inputs;

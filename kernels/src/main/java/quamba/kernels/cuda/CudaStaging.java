@@ -3,7 +3,7 @@ package quamba.kernels.cuda;
 import java.nio.ByteBuffer;
 
 /**
- * Pinned host memory that all copies pass through. It is filled from the front, and waits for the
+ * Pinned host memory that copies pass through. It is filled from the front, and waits for the
  * stream only when it begins again there: a few small copies a step cost no waiting.
  */
 final class CudaStaging implements AutoCloseable {

@@ -27,7 +27,7 @@ final class CudaLaunchTest {
   @TempDir private Path folder;
 
   @Test
-  void kernelsBeginEarlyAndSpreadAndRoundedRowsAreSplit() throws Exception {
+  void kernelsBeginEarlyAndSpreadRoundedRowsAreSplitAndSmallCopiesAreKernels() throws Exception {
     boolean compiles =
         Stream.of(System.getenv("PATH").split(File.pathSeparator))
             .anyMatch(path -> Files.isExecutable(Path.of(path, "nvcc")));
@@ -56,7 +56,8 @@ final class CudaLaunchTest {
             Child.class.getName());
     child.environment().put("LD_LIBRARY_PATH", folder.toString());
     // 64 rows of norm: a multiprocessor has room for one. Scan: a block has 4 of 80 heads, with 16
-    // rows 8; below 128 rows, one in eight may have a block for 2.
+    // rows 8; below 128 rows, one in eight may have a block for 2. Copies: of few whole numbers, a
+    // kernel.
     assertEquals(
         """
         early norm_f32_f32 1 1 1, 256, 0, 8
@@ -67,6 +68,9 @@ final class CudaLaunchTest {
         plain scan_decode_f32_row_f32 10 1 22, 128, 0, 0
         plain scan_decode_f32_row_f32 10 1 88, 128, 0, 0
         plain scan_decode_f32_row_f32 10 1 128, 128, 0, 0
+        plain copy_i32 64 1 1, 128, 0, 0
+        copied 32772 bytes
+        copied 6 bytes
         """,
         run(child));
   }
@@ -91,6 +95,7 @@ final class CudaLaunchTest {
         List.of(1, 64).forEach(rows -> norm(launch, rows));
         new CudaRotate(launch).run(floats(64, 8), floats(64, 8));
         List.of(1, 15, 16, 64, 128).forEach(rows -> scan(launch, rows));
+        List.of(32 << 10, (32 << 10) + 4, 6).forEach(bytes -> copy(context, launch, bytes));
       }
     }
 
@@ -122,6 +127,12 @@ final class CudaLaunchTest {
                   Shape.of(rows, 80, dims.headDim(), dims.stateDim()),
                   none(DType.I8, Shape.of(rows, new CudaSlot(format, DType.F32, dims).bytes()))),
               x);
+    }
+
+    private static void copy(CudaContext context, CudaLaunch launch, int bytes) {
+      try (CudaPinned memory = new CudaPinned(bytes)) {
+        new CudaCopies(context, launch).toDevice(new CudaAddress(), memory, 0, bytes);
+      }
     }
 
     private static CudaTensor floats(int... dims) {

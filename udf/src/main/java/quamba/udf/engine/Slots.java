@@ -3,7 +3,9 @@ package quamba.udf.engine;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Predicate;
 import org.apache.arrow.memory.BufferAllocator;
 import quamba.udf.model.Model;
@@ -19,7 +21,7 @@ final class Slots implements AutoCloseable {
   private final Model model;
   private final int endOfText;
   private final List<Sequence<?>> running = new ArrayList<>();
-  private final List<Sequence<?>> leaving = new ArrayList<>(); // end with a step under way
+  private final Set<Sequence<?>> leaving = new HashSet<>(); // end with a step under way
   private final Deque<Integer> free = new ArrayDeque<>();
   private StepVectors next;
   private StepVectors afterNext;
@@ -115,9 +117,9 @@ final class Slots implements AutoCloseable {
         }
       }
     }
-    leaving.removeAll(ended);
     for (Sequence<?> sequence : ended) {
-      if (running.remove(sequence)) {
+      if (!leaving.remove(sequence)) { // else its slot is another's already
+        running.remove(sequence);
         free.add(sequence.slot());
       }
     }

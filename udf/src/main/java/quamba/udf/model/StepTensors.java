@@ -17,8 +17,8 @@ final class StepTensors {
   private final ByteBuffer hostInputs; // the same
   private final Tensor chosen; // (slots) i32
   private final Readback[] readbacks = new Readback[2]; // of chosen, for a step each
-  private int begun; // steps whose ids were asked for
-  private int awaited; // and taken
+  private int first; // of these, the one that was asked for first
+  private int underWay; // of these
 
   StepTensors(Backend backend, Capacity capacity) {
     this.backend = backend;
@@ -70,22 +70,23 @@ final class StepTensors {
 
   /** Refuses a third step. */
   void requireFree() {
-    if (begun - awaited == readbacks.length) {
+    if (underWay == readbacks.length) {
       throw new IllegalStateException("a third step, with two under way");
     }
   }
 
   /** Asks for the ids that were chosen. */
   void beginRead() {
-    readbacks[begun++ % readbacks.length].begin();
+    readbacks[(first + underWay) % readbacks.length].begin();
+    underWay++;
   }
 
   /** The ids that were asked for first, of those not taken yet. */
   private Readback first() {
-    if (begun == awaited) {
+    if (underWay == 0) {
       throw new IllegalStateException("no step is under way");
     }
-    return readbacks[awaited % readbacks.length];
+    return readbacks[first];
   }
 
   /** Whether the ids that were asked for first have arrived. */
@@ -96,7 +97,8 @@ final class StepTensors {
   /** Waits for the ids that were asked for first. */
   void awaitRead(Step step) {
     first().await(step.sampled());
-    awaited++;
+    first = (first + 1) % readbacks.length;
+    underWay--;
   }
 
   /** Room for the ids that are chosen for the sampled rows: (sampledRows) i32. */

@@ -16,23 +16,32 @@ final class EngineDriver {
   private static final int PHASES = 16; // of the rounding of states
 
   private final MambaModel model;
-  private Step step; // of prompts, or the one begun last
-  private Step before; // the one begun before that
-  private int[] order; // (slots), rows as the step has them
-  private int[] orderBefore;
+  private final Step step; // of prompts
+  private Flight last; // the decoding step begun last
+  private Flight next;
   private final int[] ids; // (slots), the next of each row
   private final int[] positions; // (slots) of those
   private int underWay; // rows of the step under way, 0 if there is none
   private final SplittableRandom random;
 
+  /** A decoding step. */
+  private static final class Flight {
+    private final Step step;
+    private final int[] order; // (slots), rows as the step has them
+
+    Flight(int slots) {
+      step = Step.allocate(slots, slots);
+      order = new int[slots];
+    }
+  }
+
   EngineDriver(MambaModel model, long seed) {
     this.model = model;
     step = Step.allocate(model.slots(), model.tokensPerStep());
-    before = Step.allocate(model.slots(), model.tokensPerStep());
+    last = new Flight(model.slots());
+    next = new Flight(model.slots());
     ids = new int[model.slots()];
     positions = new int[model.slots()];
-    order = new int[model.slots()];
-    orderBefore = new int[model.slots()];
     random = new SplittableRandom(seed);
   }
 
@@ -90,43 +99,36 @@ final class EngineDriver {
    * @param rows the same until {@link #finish}
    */
   void decode(int rows) {
-    Step next = before;
-    int[] nextOrder = orderBefore;
-    next.clear();
+    next.step.clear();
     int count = 0;
     for (boolean rounded : new boolean[] {true, false}) {
       for (int row = 0; row < rows; row++) {
         if ((positions[row] % PHASES == PHASES - 1) == rounded) {
-          next.addSampled(row, positions[row], ids[row]);
-          nextOrder[count++] = row;
+          next.step.addSampled(row, positions[row], ids[row]);
+          next.order[count++] = row;
         }
       }
     }
-    model.begin(next);
+    model.begin(next.step);
     finish();
     for (int i = 0; i < rows; i++) {
-      ids[nextOrder[i]] = Step.chosen(i);
+      ids[next.order[i]] = Step.chosen(i);
       positions[i]++;
     }
-    before = step;
-    orderBefore = order;
-    step = next;
-    order = nextOrder;
+    Flight begun = next;
+    next = last;
+    last = begun;
     underWay = rows;
   }
 
   /** Waits for the step under way, if there is one. */
   void finish() {
     if (underWay > 0) {
-      model.await(step);
-      take(order, underWay);
+      model.await(last.step);
+      for (int i = 0; i < underWay; i++) {
+        ids[last.order[i]] = last.step.sampled(i);
+      }
       underWay = 0;
-    }
-  }
-
-  private void take(int[] rows, int count) {
-    for (int i = 0; i < count; i++) {
-      ids[rows[i]] = step.sampled(i);
     }
   }
 
