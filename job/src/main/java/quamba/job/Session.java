@@ -13,6 +13,7 @@ import quamba.udf.ModelPlugin;
  */
 record Session(SparkSession spark, boolean started) implements AutoCloseable {
   private static final String PLUGINS = "spark.plugins";
+  private static final String CORES = "spark.executor.cores";
   private static final String GPUS = "spark.task.resource.gpu.amount";
 
   static Session open() {
@@ -22,6 +23,7 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
           "spark.master is not set: start through spark-submit or submit.sh, with a profile");
     }
     requireNoGpusInLocalMode(new SparkConf());
+    requireCores(new SparkConf());
     SparkSession base = builder().getOrCreate();
     String plugins = base.sparkContext().conf().get(PLUGINS, "");
     if (!plugins.contains(ModelPlugin.class.getName())) {
@@ -59,6 +61,15 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
     if (local && conf.contains(GPUS)) {
       throw new IllegalArgumentException(
           GPUS + ": with the master " + master + " Spark hands out no GPUs: leave it out");
+    }
+  }
+
+  /** An executor of a standalone cluster takes all cores of its host then, and is not told. */
+  private static void requireCores(SparkConf conf) {
+    String master = conf.get("spark.master", "");
+    if (master.startsWith("spark://") && !conf.contains(CORES)) {
+      throw new IllegalArgumentException(
+          CORES + ": with the master " + master + " expected a number, found none");
     }
   }
 

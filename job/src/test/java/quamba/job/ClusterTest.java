@@ -154,6 +154,15 @@ class ClusterTest {
     assertTrue(local.log().contains("Spark hands out no GPUs"), local.log());
   }
 
+  @Test
+  void aStandaloneClusterMustSayHowManyCoresAnExecutorHas()
+      throws IOException, InterruptedException {
+    Files.writeString(folder.resolve("in.jsonl"), "{\"id\":1,\"prompt\":\"a\"}");
+    Run refused = run("standalone", "spark://localhost:1");
+    assertEquals(Main.REFUSED, refused.exitCode(), refused.log());
+    assertTrue(refused.log().contains("spark.executor.cores: with the master"), refused.log());
+  }
+
   /** Logs of the driver, of the executors, and Spark's own record of what happened. */
   private void assertNoCanary() throws IOException {
     int files = 0;

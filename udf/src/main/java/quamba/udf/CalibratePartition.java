@@ -9,6 +9,7 @@ import java.util.Set;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
+import org.apache.spark.api.java.function.Function2;
 import org.apache.spark.broadcast.Broadcast;
 import quamba.udf.calibration.Calibration;
 import quamba.udf.calibration.Comparison;
@@ -24,6 +25,8 @@ import quamba.udf.model.QuantizedNames.Tap;
  * and what tasks saw is merged in a tree. The result does not depend on the parts.
  */
 public final class CalibratePartition implements Calibration, AutoCloseable {
+  private static final int TREE_DEPTH = 2;
+
   private final JavaSparkContext spark;
   private final JavaRDD<int[]> samples;
   private final JavaRDD<int[]> heldOut;
@@ -56,19 +59,27 @@ public final class CalibratePartition implements Calibration, AutoCloseable {
   @Override
   public Ranges ranges(TensorSource model, Set<Tap> taps) {
     try (Shipped shipped = Shipped.send(model, spark)) {
-      return samples
-          .mapPartitions(new RangesOf(shipped, work, Set.copyOf(taps)))
-          .treeReduce(Ranges::add);
+      return sum(samples.mapPartitions(new RangesOf(shipped, work, Set.copyOf(taps))), Ranges::add);
     }
   }
 
   @Override
   public MomentsBySite moments(TensorSource model, Map<Site, float[]> most) {
     try (Shipped shipped = Shipped.send(model, spark)) {
-      return samples
-          .mapPartitions(new MomentsOf(shipped, work, Map.copyOf(most)))
-          .treeReduce(MomentsBySite::add);
+      return sum(
+          samples.mapPartitions(new MomentsOf(shipped, work, Map.copyOf(most))),
+          MomentsBySite::add);
     }
+  }
+
+  /**
+   * In a tree whose root is on an executor too: what one task saw of a large model is hundreds of
+   * megabytes, and the driver gets it once.
+   */
+  private static <T> T sum(JavaRDD<T> seen, Function2<T, T, T> add) {
+    Function2<T, T, T> join =
+        (sum, more) -> sum == null ? more : more == null ? sum : add.call(sum, more);
+    return seen.treeAggregate(null, join, join, TREE_DEPTH, /* finalAggregateOnExecutor= */ true);
   }
 
   @Override

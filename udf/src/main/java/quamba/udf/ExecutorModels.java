@@ -109,10 +109,11 @@ final class ExecutorModels implements AutoCloseable {
       entry = entries.computeIfAbsent(key, Entry::new);
       entry.leases++;
     }
-    unused.forEach(Entry::close);
     long start = System.nanoTime();
     if (first) {
-      open(entry, opener);
+      open(entry, opener, unused);
+    } else {
+      unused.forEach(Entry::close);
     }
     T model = key.kind().cast(await(entry));
     OptionalLong openMillis =
@@ -140,16 +141,26 @@ final class ExecutorModels implements AutoCloseable {
     return unused;
   }
 
-  private void open(Entry entry, Opener<?> opener) {
-    BufferAllocator own = memory.newChildAllocator(entry.key.toString(), 0, MEMORY_BYTES);
+  /** Opens a model when what is in its way is closed. Whatever is thrown meets all who wait. */
+  private void open(Entry entry, Opener<?> opener, List<Entry> inTheWay) {
     try {
-      entry.model.complete(opener.open(threads, own));
-    } catch (RuntimeException | Error e) {
-      own.close();
+      inTheWay.forEach(Entry::close);
+      entry.model.complete(open(entry.key, opener));
+    } catch (Throwable e) { // Scala throws checked exceptions that no signature tells of
       synchronized (this) {
         entries.remove(entry.key, entry);
       }
       entry.model.completeExceptionally(e);
+    }
+  }
+
+  private Opened open(Key<?> key, Opener<?> opener) {
+    BufferAllocator own = memory.newChildAllocator(key.toString(), 0, MEMORY_BYTES);
+    try {
+      return opener.open(threads, own);
+    } catch (Throwable e) {
+      own.close();
+      throw e;
     }
   }
 
@@ -164,7 +175,10 @@ final class ExecutorModels implements AutoCloseable {
       if (e.getCause() instanceof RuntimeException cause) {
         throw cause;
       }
-      throw (Error) e.getCause();
+      if (e.getCause() instanceof Error cause) {
+        throw cause;
+      }
+      throw new IllegalStateException("the model was not opened: " + e.getCause(), e.getCause());
     }
   }
 

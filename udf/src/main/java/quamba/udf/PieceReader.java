@@ -68,7 +68,7 @@ final class PieceReader implements TensorSource {
   private byte[] piece(int index) {
     byte[] piece = held.get(index);
     if (piece == null) {
-      piece = pieces.get(index).value();
+      piece = Weights.value(pieces.get(index));
       String found = Sha256.hex(piece, piece.length);
       if (!found.equals(layout.digests().get(index))) {
         throw new InvalidCheckpointException(

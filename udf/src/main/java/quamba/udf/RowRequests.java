@@ -12,6 +12,7 @@ import quamba.udf.engine.Request;
 import quamba.udf.engine.RowError;
 import quamba.udf.tokenizer.PromptTemplate;
 import quamba.udf.tokenizer.Tokenizer;
+import quamba.udf.tokenizer.UnencodableTextException;
 
 /** Rows as requests: the one place that decides whether a row can run, and if not, why. */
 final class RowRequests implements Iterator<Request<RowRequests.Pending>> {
@@ -73,6 +74,8 @@ final class RowRequests implements Iterator<Request<RowRequests.Pending>> {
     int[] ids;
     try {
       ids = ids(prompt(source.texts()));
+    } catch (UnencodableTextException e) {
+      return reject(pending, source, error("invalid-text", e.getMessage()));
     } catch (IllegalArgumentException e) { // the tokenizer names what it found, never the text
       return reject(pending, source, error("prompt-too-long", e.getMessage()));
     }

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import quamba.kernels.Backend;
@@ -136,12 +137,12 @@ public record Weights(String name, String id, Broadcast<Texts> texts, Tensors te
 
   /** The text of {@code config.json}. */
   String config() {
-    return texts.value().config();
+    return value(texts).config();
   }
 
   /** Opens the tokenizer. */
   Tokenizer openTokenizer() {
-    return HuggingFaceTokenizer.open(bytes(texts.value().tokenizer()));
+    return HuggingFaceTokenizer.open(bytes(value(texts).tokenizer()));
   }
 
   private static byte[] bytes(String text) {
@@ -188,15 +189,41 @@ public record Weights(String name, String id, Broadcast<Texts> texts, Tensors te
 
   private Opened openFolder(Folder folder) {
     Checkpoint checkpoint = Checkpoint.open(Path.of(folder.path()));
-    WeightsLayout found = WeightsLayout.cut(checkpoint, folder.layout().pieceBytes(), piece -> {});
-    String foundId = found.id(checkpoint.config(), texts.value().tokenizer());
-    if (!foundId.equals(id)) {
+    try {
+      WeightsLayout found =
+          WeightsLayout.cut(checkpoint, folder.layout().pieceBytes(), piece -> {});
+      String foundId = found.id(checkpoint.config(), value(texts).tokenizer());
+      if (!foundId.equals(id)) {
+        throw new InvalidCheckpointException(
+            "%s: not the model that the driver read there: SHA-256 expected %s, found %s"
+                .formatted(folder.path(), id, foundId));
+      }
+      return new Opened(checkpoint, checkpoint::close);
+    } catch (RuntimeException | Error e) {
       checkpoint.close();
-      throw new InvalidCheckpointException(
-          "%s: not the model that the driver read there: SHA-256 expected %s, found %s"
-              .formatted(folder.path(), id, foundId));
+      throw e;
     }
-    return new Opened(checkpoint, checkpoint::close);
+  }
+
+  /**
+   * What was broadcast, on an executor.
+   *
+   * @throws IllegalStateException if it cannot be fetched: Spark throws checked exceptions then,
+   *     though no signature tells of them
+   * @throws CancellationException if the task is killed meanwhile; its interrupt flag stays set
+   */
+  static <T> T value(Broadcast<T> broadcast) {
+    try {
+      return broadcast.value();
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      if (e instanceof InterruptedException) {
+        Thread.currentThread().interrupt();
+        throw new CancellationException("interrupted while a part of the model was fetched");
+      }
+      throw new IllegalStateException("a part of the model cannot be fetched: " + e, e);
+    }
   }
 
   /** On the driver, when no task needs them any more: frees what was broadcast. */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -16,12 +17,16 @@ import java.util.concurrent.Future;
 import org.apache.arrow.memory.BufferAllocator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.udf.engine.Engine;
 import quamba.udf.model.Model;
 import quamba.udf.model.Sampling;
 import quamba.udf.model.Step;
 import quamba.udf.tokenizer.Tokenizer;
 
+@Timeout(60)
 class ExecutorModelsTest {
   /** A model that is never asked anything. */
   private static final class IdleModel implements Model {
@@ -104,17 +109,22 @@ class ExecutorModelsTest {
   private final CountDownLatch gate = new CountDownLatch(1);
   private final ExecutorModels models = new ExecutorModels(1);
   private final ExecutorService tasks = Executors.newCachedThreadPool();
-  private volatile RuntimeException failure;
+  private volatile Throwable failure;
 
   private OpenModel open(String name, BufferAllocator memory) {
     await(gate);
     if (failure != null) {
-      throw failure;
+      fail(failure);
     }
     Model model = new IdleModel(name, events);
     Tokenizer tokenizer = new NoTokenizer();
     OptionalInt none = OptionalInt.empty();
     return new OpenModel(new Engine(model, tokenizer, none, memory), tokenizer, none, memory);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> void fail(Throwable failure) throws E {
+    throw (E) failure;
   }
 
   private static void await(CountDownLatch latch) {
@@ -166,9 +176,12 @@ class ExecutorModelsTest {
     assertThrows(IllegalStateException.class, () -> lease("a1"));
   }
 
-  @Test
-  void failureReachesAllWhoWaitAndIsNotKept() throws Exception {
-    failure = new IllegalArgumentException("no room");
+  /** Also what Scala throws undeclared, such as a part of the model that cannot be fetched. */
+  @ParameterizedTest
+  @ValueSource(
+      classes = {IllegalArgumentException.class, IOException.class, OutOfMemoryError.class})
+  void failureReachesAllWhoWaitAndIsNotKept(Class<? extends Throwable> kind) throws Exception {
+    failure = kind.getConstructor(String.class).newInstance("no room");
     List<Future<ExecutorModels.Lease<OpenModel>>> waiting = new ArrayList<>();
     for (int task = 0; task < 3; task++) {
       waiting.add(tasks.submit(() -> lease("a1")));
@@ -176,7 +189,8 @@ class ExecutorModelsTest {
     gate.countDown();
     for (Future<ExecutorModels.Lease<OpenModel>> lease : waiting) {
       Exception thrown = assertThrows(Exception.class, lease::get);
-      assertEquals("no room", thrown.getCause().getMessage());
+      Throwable cause = thrown.getCause();
+      assertSame(failure, cause instanceof IllegalStateException ? cause.getCause() : cause);
     }
     failure = null;
     lease("a1").close();

@@ -36,6 +36,12 @@ class RowOptionsTest {
         RowOptions.of(own, DEFAULTS));
     assertEquals(List.of("x"), RowOptions.of("{\"stop\":\"x\"}", DEFAULTS).limits().stop());
     assertEquals(List.of(), RowOptions.of("{\"stop\":[]}", DEFAULTS).limits().stop());
+    String text = "x".repeat(21_000_000); // JSON's reader would hold texts to 20 million
+    String longest = "{\"stop\":\"" + text + "\"}";
+    assertEquals(List.of(text), RowOptions.of(longest, DEFAULTS).limits().stop());
+    float tiny = 0x1p-129f; // has no reciprocal
+    assertEquals(
+        0, RowOptions.of("{\"temperature\":" + tiny + "}", DEFAULTS).sampling().temperature());
   }
 
   @ParameterizedTest

@@ -2,6 +2,7 @@ package quamba.udf;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,16 +11,21 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.HostTensor;
 import quamba.udf.checkpoint.InvalidCheckpointException;
 import quamba.udf.checkpoint.TensorSource;
+import scala.reflect.ClassTag$;
 
 class WeightsTest {
   private static final Path MODEL = SharedFiles.root().resolve("job/src/demo/mamba2-5m");
@@ -136,5 +142,48 @@ class WeightsTest {
     InvalidCheckpointException refusal =
         assertThrows(InvalidCheckpointException.class, () -> Weights.Origin.open(other));
     assertTrue(refusal.getMessage().contains("tokenizer.json"), refusal.getMessage());
+  }
+
+  /** Blocks of a broadcast that is destroyed, or whose executors are gone, cannot be fetched. */
+  @ParameterizedTest
+  @ValueSource(classes = {IOException.class, InterruptedException.class})
+  void aBroadcastThatCannotBeFetchedThrowsNothingChecked(Class<? extends Exception> kind)
+      throws ReflectiveOperationException {
+    Exception lost = kind.getConstructor(String.class).newInstance("lost");
+    Broadcast<String> broadcast = new LostBroadcast(lost);
+    if (kind == InterruptedException.class) {
+      assertThrows(CancellationException.class, () -> Weights.value(broadcast));
+      assertTrue(Thread.interrupted());
+    } else {
+      Exception thrown = assertThrows(IllegalStateException.class, () -> Weights.value(broadcast));
+      assertSame(lost, thrown.getCause());
+    }
+  }
+
+  private static final class LostBroadcast extends Broadcast<String> {
+    private static final long serialVersionUID = 1;
+
+    private final Exception lost;
+
+    LostBroadcast(Exception lost) {
+      super(0, ClassTag$.MODULE$.apply(String.class));
+      this.lost = lost;
+    }
+
+    @Override
+    public String getValue() {
+      return fail(lost);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <E extends Exception> String fail(Exception failure) throws E {
+      throw (E) failure;
+    }
+
+    @Override
+    public void doUnpersist(boolean blocking) {}
+
+    @Override
+    public void doDestroy(boolean blocking) {}
   }
 }

@@ -127,7 +127,7 @@ final class Candidates {
   }
 
   /** The first id at which the summed weights exceed {@code uniform} of all weight. */
-  int choose(float uniform) {
+  int choose(double uniform) {
     double left = uniform * total();
     int block = 0;
     while (block + BLOCK < count && blockSum(block) <= left) {

@@ -81,7 +81,7 @@ final class CpuSample {
   }
 
   /** The random number of a row at the index of the id to be chosen. */
-  private static float uniform(Sample p, CpuBatch batch, int row, int slot) {
+  private static double uniform(Sample p, CpuBatch batch, int row, int slot) {
     CpuTensor keys = (CpuTensor) p.keys();
     int[] key = keys.ints();
     int at = keys.offset() + slot * keys.stride();

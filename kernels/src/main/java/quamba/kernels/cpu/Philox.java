@@ -31,7 +31,7 @@ final class Philox {
   }
 
   /** The middle of one of 2^24 equal parts of (0, 1), by the upper bits of {@code word}. */
-  static float uniform(int word) {
-    return ((word >>> 8) + 0.5f) * 0x1p-24f;
+  static double uniform(int word) {
+    return ((word >>> 8) + 0.5) * 0x1p-24;
   }
 }

@@ -22,7 +22,8 @@ final class PhiloxTest {
 
   @Test
   void uniformNumbersLieWithinZeroAndOne() {
-    assertEquals(0x1p-25f, Philox.uniform(0));
-    assertEquals(1 - 0x1p-24f, Philox.uniform(-1), 0x1p-24f);
+    assertEquals(0x1p-25, Philox.uniform(0));
+    assertEquals(0.5 + 0x1p-25, Philox.uniform(0x80000000));
+    assertEquals(1 - 0x1p-25, Philox.uniform(-1));
   }
 }

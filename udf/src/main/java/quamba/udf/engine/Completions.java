@@ -93,7 +93,7 @@ public final class Completions<T> implements Iterator<Completion<T>>, AutoClosea
         return null;
       }
       request = requests.next();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) { // Spark's rows also throw checked exceptions that are not declared
       engine.giveBack(this); // other callers wait for the place
       throw e;
     }
@@ -114,8 +114,8 @@ public final class Completions<T> implements Iterator<Completion<T>>, AutoClosea
       String message =
           "no room for the ids of %d prompt tokens: %s"
               .formatted(prompt.promptIds().remaining(), e.getMessage());
-      return new Completion.Failed<>(prompt.row(), new RowError("out-of-memory", message, true));
-    } catch (RuntimeException | Error e) {
+      return new Completion.Failed<>(prompt.row(), RowError.outOfMemory(message));
+    } catch (Throwable e) {
       engine.giveBack(this);
       throw e;
     }

@@ -7,4 +7,8 @@ package quamba.udf.engine;
  * @param message for people
  * @param retryable whether another run may succeed
  */
-public record RowError(String errorClass, String message, boolean retryable) {}
+public record RowError(String errorClass, String message, boolean retryable) {
+  static RowError outOfMemory(String message) {
+    return new RowError("out-of-memory", message, true);
+  }
+}

@@ -3,6 +3,7 @@ package quamba.udf.engine;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import org.apache.arrow.memory.BufferAllocator;
+import org.apache.arrow.memory.OutOfMemoryException;
 import org.apache.arrow.vector.IntVector;
 import quamba.kernels.ScanState;
 import quamba.udf.model.Step;
@@ -27,6 +28,7 @@ final class Sequence<T> {
   private long startNanos;
   private long endNanos;
   private Completion.Finish finish;
+  private String shortage; // why its ids had no room, else null
 
   Sequence(
       Completions<T> owner,
@@ -130,10 +132,19 @@ final class Sequence<T> {
     return length + coming - promptTokens >= request.limits().maxTokens();
   }
 
-  /** Takes the id that the model chose; returns whether the generation ends with it. */
+  /**
+   * Takes the id that the model chose; returns whether the generation ends with it, also if there
+   * is no room for it.
+   */
   boolean accept(int id, int endOfText) {
-    ids.setSafe(length++, id);
     coming--;
+    try {
+      ids.setSafe(length, id);
+    } catch (OutOfMemoryException e) {
+      shortage = e.getMessage();
+      return end();
+    }
+    length++;
     if (id == endOfText || stop.append(id)) {
       finish = Completion.Finish.STOP;
     } else if (length - promptTokens >= request.limits().maxTokens()) {
@@ -141,14 +152,26 @@ final class Sequence<T> {
     } else {
       return false;
     }
+    return end();
+  }
+
+  private boolean end() {
     over = true;
     endNanos = System.nanoTime();
     return true;
   }
 
-  /** The result, decoded; gives the vector back. */
+  /** The result, decoded, or why there is none; gives the vector back. */
   Completion<T> complete(Tokenizer tokenizer, int endOfText) {
     int generated = length - promptTokens;
+    if (shortage != null) {
+      close();
+      return new Completion.Failed<>(
+          request.row(),
+          RowError.outOfMemory(
+              "no room for the ids of %d prompt and %d generated tokens: %s"
+                  .formatted(promptTokens, generated + 1, shortage)));
+    }
     boolean ended = generated > 0 && ids.get(length - 1) == endOfText;
     int[] textIds = new int[ended ? generated - 1 : generated];
     for (int token = 0; token < textIds.length; token++) {

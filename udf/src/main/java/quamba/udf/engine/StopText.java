@@ -20,14 +20,17 @@ final class StopText {
     return new StopText(stops, tokenizer.stream());
   }
 
-  /** Adds an id; returns whether the text now holds a stop text. */
+  /** Adds an id; returns whether the text, were it to end now, holds a stop text. */
   boolean append(int id) {
     if (stops.isEmpty()) {
       return false;
     }
     int from = Math.max(0, text.length() - longest + 1);
     text.append(stream.append(id));
-    return first(text, from) >= 0;
+    int certain = text.length();
+    boolean found = first(text.append(stream.pending()), from) >= 0;
+    text.setLength(certain);
+    return found;
   }
 
   /** {@code decoded} up to the first stop text in it. */

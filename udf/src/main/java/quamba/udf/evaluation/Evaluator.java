@@ -162,14 +162,31 @@ public final class Evaluator implements AutoCloseable {
             return null;
           });
     }
-    try {
-      for (Future<Void> share : threads.invokeAll(shares)) {
-        share.get();
-      }
-    } catch (InterruptedException e) {
+    boolean interrupted = false;
+    for (Future<?> share : shares.stream().map(threads::submit).toList()) {
+      interrupted |= finish(share);
+    }
+    if (interrupted) {
       throw interrupted();
-    } catch (ExecutionException e) {
-      throw new IllegalStateException("scoring failed", e);
+    }
+  }
+
+  /**
+   * Waits for a share to its end, as the next caller's would use the same memory.
+   *
+   * @return whether the thread was interrupted meanwhile
+   */
+  private static boolean finish(Future<?> share) {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        share.get();
+        return interrupted;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      } catch (ExecutionException e) {
+        throw new IllegalStateException("scoring failed", e);
+      }
     }
   }
 

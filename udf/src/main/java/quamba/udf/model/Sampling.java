@@ -5,7 +5,7 @@ import java.io.Serializable;
 /**
  * How the next id of a sequence is chosen; see {@link quamba.kernels.Sample} for the order of work.
  *
- * @param temperature 0 is greedy
+ * @param temperature 0 is greedy, and so is what has no reciprocal in a float: below 2^-128
  * @param topK the k likeliest ids, 0 for all
  * @param topP the smallest set of likeliest ids with this probability, 1 for all
  * @param minP ids with at least this share of the likeliest id's probability, 0 for all
@@ -26,6 +26,7 @@ public record Sampling(
    */
   public Sampling {
     require(temperature >= 0 && temperature <= 100, "temperature", "0 to 100", temperature);
+    temperature = Float.isInfinite(1 / temperature) ? 0 : temperature;
     require(topK >= 0, "top_k", "0 (all) or more", topK);
     require(topP > 0 && topP <= 1, "top_p", "over 0 and at most 1", topP);
     require(minP >= 0 && minP <= 1, "min_p", "0 to 1", minP);

@@ -19,6 +19,11 @@ final class ByteLevelStream implements TextStream {
   }
 
   @Override
+  public String pending() {
+    return ""; // bytes of a character that lacks others
+  }
+
+  @Override
   public String finish() {
     StringBuilder text = new StringBuilder();
     decoder.finish(text);

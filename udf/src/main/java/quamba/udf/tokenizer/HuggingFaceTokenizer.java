@@ -73,7 +73,7 @@ public final class HuggingFaceTokenizer implements Tokenizer {
     UnpairedSurrogates.refuse(text);
     return whileOpen(
         tokenizer -> {
-          long encoding = library.encode(tokenizer, text, /* addSpecialTokens= */ false);
+          long encoding = encoding(tokenizer, text);
           try {
             long[] ids = library.getTokenIds(encoding);
             return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
@@ -81,6 +81,14 @@ public final class HuggingFaceTokenizer implements Tokenizer {
             library.deleteEncoding(encoding);
           }
         });
+  }
+
+  private long encoding(long tokenizer, String text) {
+    try {
+      return library.encode(tokenizer, text, /* addSpecialTokens= */ false);
+    } catch (RuntimeException e) { // the only type that the binding throws
+      throw new UnencodableTextException(e);
+    }
   }
 
   @Override

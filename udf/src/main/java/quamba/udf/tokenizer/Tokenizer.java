@@ -13,6 +13,7 @@ public interface Tokenizer extends AutoCloseable {
    *
    * @throws IllegalArgumentException if the text holds an unpaired surrogate, naming its index, or
    *     is so long that encoding it could exhaust the memory; the text itself is not in the message
+   * @throws UnencodableTextException if a part of it is no token, and no token stands for such
    */
   int[] encode(String text);
 
@@ -45,6 +46,13 @@ public interface Tokenizer extends AutoCloseable {
      * character is unfinished. Takes the same time however many ids came before.
      */
     String append(int id);
+
+    /**
+     * What tokens of single bytes, if the tokenizer has such, would make together if the text ended
+     * here; the next id may change it. Else empty, and so within a character, and for most ids of a
+     * long run of such tokens, as an id would take the longer the longer the run is.
+     */
+    String pending();
 
     /**
      * What is left at the end: U+FFFD once if the last character is unfinished, what tokens of

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -28,6 +27,8 @@ import org.apache.arrow.memory.RootAllocator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import quamba.udf.model.Sampling;
 import quamba.udf.tokenizer.CharacterTokenizer;
 
@@ -310,24 +311,28 @@ class EngineTest {
     }
   }
 
-  @Test
-  void aSourceThatThrowsLosesNoPlace() {
+  /** Spark's iterators throw checked exceptions too, as Scala does not declare them. */
+  @ParameterizedTest
+  @ValueSource(classes = {IllegalStateException.class, IOException.class, StackOverflowError.class})
+  void aSourceThatThrowsLosesNoPlace(Class<? extends Throwable> kind) throws Exception {
+    Throwable gone = kind.getConstructor(String.class).newInstance("the input is gone");
     try (Engine engine = engine(new ScriptedModel(2, 8))) {
       for (int round = 0; round < 20; round++) {
         Iterator<Request<String>> broken =
             Stream.of("abc", "")
-                .map(prompt -> prompt.isEmpty() ? failure() : request(prompt, 5))
+                .map(prompt -> prompt.isEmpty() ? EngineTest.fail(gone) : request(prompt, 5))
                 .iterator();
         try (var results = engine.complete(broken)) {
-          assertThrows(UncheckedIOException.class, () -> results.forEachRemaining(row -> {}));
+          assertThrows(kind, () -> results.forEachRemaining(row -> {}));
         }
       }
       assertEquals(expected("xyw", 5), only(engine, request("xyw", 5)).text());
     }
   }
 
-  private static Request<String> failure() {
-    throw new UncheckedIOException(new IOException("the input is gone"));
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> Request<String> fail(Throwable failure) throws E {
+    throw (E) failure;
   }
 
   @Test
@@ -341,6 +346,46 @@ class EngineTest {
       assertEquals("abc", results.next().row());
       assertFalse(results.hasNext());
     }
+  }
+
+  @Test
+  void aGenerationThatOutgrowsTheAllocatorBecomesAnErrorRow() {
+    String prompt =
+        prompts(400).stream()
+            .filter(p -> p.length() < 30 && expected(p, 200).length() > 100)
+            .findFirst()
+            .orElseThrow();
+    ScriptedModel model = new ScriptedModel(2, 8);
+    model.gate = new CountDownLatch(1);
+    long limit = allocator.getLimit();
+    Iterator<Request<String>> source =
+        Stream.of(prompt, "abc")
+            .map(
+                it -> {
+                  if (it.equals("abc")) {
+                    allocator.setLimit(allocator.getAllocatedMemory());
+                    model.gate.countDown();
+                    return rejected(it);
+                  }
+                  return request(it, 200);
+                })
+            .iterator();
+    try (Engine engine = engine(model)) {
+      try (var results = engine.complete(source)) {
+        assertEquals("abc", results.next().row());
+        var failed = (Completion.Failed<String>) results.next();
+        assertEquals(prompt, failed.row());
+        assertEquals("out-of-memory", failed.error().errorClass());
+        assertTrue(failed.error().retryable());
+        assertFalse(results.hasNext());
+      }
+      allocator.setLimit(limit);
+      assertEquals(expected(prompt, 200), only(engine, request(prompt, 200)).text());
+    }
+  }
+
+  private static Request<String> rejected(String row) {
+    return new Request.Rejected<>(row, new RowError("null-prompt", "none", false));
   }
 
   @Test

@@ -51,6 +51,11 @@ public final class CharacterTokenizer implements Tokenizer {
       }
 
       @Override
+      public String pending() {
+        return "";
+      }
+
+      @Override
       public String finish() {
         return "";
       }

@@ -2,6 +2,7 @@ package quamba.udf.tokenizer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -155,6 +156,18 @@ class HuggingFaceTokenizerTest {
     for (int length = 0; length < json.trim().length(); length += 97) {
       byte[] cut = json.substring(0, length).getBytes(StandardCharsets.UTF_8);
       assertThrows(IllegalArgumentException.class, () -> HuggingFaceTokenizer.open(cut));
+    }
+  }
+
+  @Test
+  void textOutsideAVocabularyWithoutATokenForItIsRefused() {
+    String model = "{\"type\": \"WordLevel\", \"unk_token\": \"?\", \"vocab\": {\"a\": 0}}";
+    try (HuggingFaceTokenizer tokenizer =
+        HuggingFaceTokenizer.open(SmallTokenizers.json(model, "null"))) {
+      assertArrayEquals(new int[] {0}, tokenizer.encode("a"));
+      UnencodableTextException refused =
+          assertThrows(UnencodableTextException.class, () -> tokenizer.encode("secret"));
+      assertFalse(refused.getMessage().contains("secret"), refused.getMessage());
     }
   }
 

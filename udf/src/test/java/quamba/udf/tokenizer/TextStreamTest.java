@@ -141,8 +141,13 @@ class TextStreamTest {
         HuggingFaceTokenizer.open(SmallTokenizers.withDecoder(LLAMA))) {
       TextStream stream = tokenizer.stream();
       assertEquals("", stream.append(2));
-      assertEquals("", stream.append(7) + stream.append(8) + stream.append(9));
+      assertEquals("", stream.pending());
+      assertEquals("", stream.append(7) + stream.append(8));
+      assertEquals("", stream.pending());
+      assertEquals("", stream.append(9));
+      assertEquals("€", stream.pending());
       assertEquals("€ b", stream.append(3));
+      assertEquals("", stream.pending());
       assertEquals("", stream.append(7));
       assertEquals("\uFFFD", stream.finish());
       assertEquals("b", stream.append(3));
@@ -180,6 +185,7 @@ class TextStreamTest {
             long length = 0;
             for (int i = 0; i < 1_000_000; i++) {
               length += stream.append(i < 500_000 ? 1 : 7).length();
+              stream.pending();
             }
             assertTrue(length + stream.finish().length() >= 1_000_000);
           }
