@@ -4,14 +4,16 @@
 #   ./submit.sh [--profile NAME-or-FILE] [--dry-run] COMMAND [flags] [-- arguments of spark-submit]
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 jar=$root/job/target/quamba.jar
 profile=local dry_run=no
+# Java reads its arguments by the locale, and a scheduler often has none.
+case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in *[Uu][Tt][Ff]-8 | *[Uu][Tt][Ff]8) ;; *) export LC_ALL=C.UTF-8 ;; esac
 die() { echo "submit.sh: $*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --profile) profile=${2:?--profile needs a name of conf/*.conf or a file}; shift 2 ;;
+    --profile) [ $# -gt 1 ] || die "--profile needs a name of conf/*.conf or a file"; profile=$2; shift 2 ;;
     --profile=*) profile=${1#*=}; shift ;;
     --dry-run) dry_run=yes; shift ;;
     *) break ;;
@@ -62,12 +64,13 @@ fi
 if [ -x "$SPARK_HOME/bin/spark-submit" ]; then
   exec "$SPARK_HOME/bin/spark-submit" "${arguments[@]}"
 fi
-# What bin/spark-submit does: Spark's launcher prints an empty word and a newline, then the words of one java command, each
-# ended by NUL.
+# What bin/spark-submit does: Spark's launcher prints an empty word, a newline, then the words of one java command, each ended
+# by NUL.
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 words=()
-while IFS= read -r -d '' word; do words+=("${word#$'\n'}"); done < <(
+while IFS= read -r -d '' word; do words+=("$word"); done < <(
   "$java" -cp "$SPARK_HOME/jars/*" org.apache.spark.launcher.Main org.apache.spark.deploy.SparkSubmit "${arguments[@]}")
 words=("${words[@]:1}")
+words[0]=${words[0]#$'\n'}
 [ ${#words[@]} -gt 1 ] || die "Spark's launcher gave no command, see above"
 exec "${words[@]}"

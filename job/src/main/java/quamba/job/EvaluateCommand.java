@@ -14,6 +14,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 import quamba.udf.EvaluationTask;
 import quamba.udf.Weights;
+import quamba.udf.model.ModelLoader;
 import quamba.udf.tokenizer.HuggingFaceTokenizer;
 import quamba.udf.tokenizer.Tokenizer;
 
@@ -34,6 +35,7 @@ final class EvaluateCommand implements Callable<Integer> {
     List<Weights.Origin> origins = new ArrayList<>();
     try {
       origins.add(Weights.Origin.open(config.model()));
+      ModelLoader.check(origins.get(0).checkpoint(), config.execution().state());
       if (config.reference().isPresent()) {
         origins.add(Weights.Origin.open(config.reference().get()));
         requireSameTokens(origins.get(0), origins.get(1));

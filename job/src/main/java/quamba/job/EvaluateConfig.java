@@ -82,6 +82,10 @@ record EvaluateConfig(
    */
   record Verdict(Optional<Path> json, Gate gate) {
     Verdict {
+      if (json.isPresent() && Files.isDirectory(json.get())) {
+        throw new IllegalArgumentException(
+            "--json: expected a file, found the folder " + json.get());
+      }
       Optional<Path> folder = json.map(file -> file.toAbsolutePath().getParent());
       if (folder.isPresent() && !Files.isDirectory(folder.get())) {
         throw new IllegalArgumentException(

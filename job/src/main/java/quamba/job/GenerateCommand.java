@@ -14,6 +14,7 @@ import quamba.udf.Counters;
 import quamba.udf.PartitionTask;
 import quamba.udf.Weights;
 import quamba.udf.model.ModelBytes;
+import quamba.udf.model.ModelLoader;
 
 /** Prompts in, the same rows with generations out. */
 @Command(
@@ -31,6 +32,7 @@ final class GenerateCommand implements Callable<Integer> {
     // The model is looked at first: that takes no cluster.
     try (Weights.Origin origin = Weights.Origin.open(config.model());
         Session session = Session.open()) {
+      ModelLoader.check(origin.checkpoint(), config.execution().state());
       session.requireDevice(config.execution().device());
       Configuration hadoop = session.context().hadoopConfiguration();
       InputFiles files = InputFiles.list(hadoop, config.input().paths());
@@ -53,7 +55,7 @@ final class GenerateCommand implements Callable<Integer> {
           print("output: " + folder.path() + ": already complete, nothing done");
           return exitCode(config, Outcome.read(session.spark(), folder.path(), config.output()));
         }
-        InputRows input = read(session, config);
+        InputRows input = read(session, config, files);
         phases.end("input");
         folder.begin(fingerprint);
         Counters counters = Counters.register(session.spark().sparkContext());
@@ -70,8 +72,9 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private static InputRows read(Session session, JobConfig config) throws Exception {
-    InputRows input = InputRows.read(session, config.input());
+  private static InputRows read(Session session, JobConfig config, InputFiles files)
+      throws Exception {
+    InputRows input = InputRows.read(session, config.input(), files);
     List<String> names = List.of(input.columns().fieldNames());
     for (String added : config.output().columns()) {
       if (names.contains(added)) {

@@ -11,6 +11,8 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.DatetimeType;
+import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StringType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
@@ -35,7 +37,7 @@ record Generations(JobConfig config, PartitionTask task, Counters counters) {
     Dataset<Row> generated =
         rows.mapPartitions(new GeneratePartition(task, counters), Encoders.row(schema));
     if (config.output().writing().sorted()) {
-      generated = generated.sortWithinPartitions(order());
+      generated = generated.sortWithinPartitions(order(input));
     }
     List<Column> selected = new ArrayList<>();
     List<String> names = new ArrayList<>();
@@ -87,16 +89,23 @@ record Generations(JobConfig config, PartitionTask task, Counters counters) {
     int wanted =
         Math.max(input.partitions(), rows.sparkSession().sparkContext().defaultParallelism());
     if (config.output().writing().sorted()) {
-      return rows.repartitionByRange(wanted, order());
+      return rows.repartitionByRange(wanted, order(input));
     }
     boolean asRead = config.input().key().isEmpty() && input.partitions() >= wanted;
     return asRead ? rows : rows.repartition(wanted);
   }
 
-  private Column[] order() {
+  /** Numbers and times in their order, other keys as texts. */
+  private Column[] order(InputRows input) {
     Column source = col(InputRows.SOURCE);
-    return new Column[] {
-      source.getField("key").getField("text"), source.getField("file"), source.getField("position")
-    };
+    Column key = source.getField("key").getField("text");
+    if (config.input().key().isPresent()) {
+      int index = InputRows.index(input.columns(), "--key", config.input().key().get());
+      DataType type = input.columns().apply(index).dataType();
+      if (type instanceof NumericType || type instanceof DatetimeType) {
+        key = col(InputRows.column(index));
+      }
+    }
+    return new Column[] {key, source.getField("file"), source.getField("position")};
   }
 }

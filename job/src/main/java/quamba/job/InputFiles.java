@@ -2,23 +2,34 @@ package quamba.job;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.io.compress.ZStandardCodec;
 import quamba.udf.Sha256;
 
-/** The files that an input is made of, sorted by name. */
-record InputFiles(List<FileStatus> files) {
+/**
+ * The files that an input is made of, sorted by name.
+ *
+ * @param folders that were named, by path or glob
+ */
+record InputFiles(List<FileStatus> files, List<Path> folders) {
+  /** As Spark's readers have it. */
+  private static final String HIDDEN = "[._].*";
+
   /**
    * Lists what the paths hold, but for names that begin with a dot or an underscore.
    *
-   * @throws IllegalArgumentException naming a path where there is nothing
+   * @throws IllegalArgumentException naming a path where there is nothing, or a file that is there
+   *     twice, or that cannot be read here
    */
   static InputFiles list(Configuration conf, List<String> paths) throws IOException {
     List<FileStatus> files = new ArrayList<>();
+    List<Path> folders = new ArrayList<>();
     for (String path : paths) {
       Path pattern = new Path(path);
       FileSystem fs = pattern.getFileSystem(conf);
@@ -26,6 +37,13 @@ record InputFiles(List<FileStatus> files) {
       int before = files.size();
       if (matches != null) {
         for (FileStatus match : matches) {
+          if (match.isDirectory()) {
+            folders.add(match.getPath());
+          } else if (match.getPath().getName().matches(HIDDEN)) {
+            throw new IllegalArgumentException(
+                "--input: expected a name without _ or . in front, which hide a file, found "
+                    + match.getPath());
+          }
           collect(fs, match, files);
         }
       }
@@ -34,7 +52,50 @@ record InputFiles(List<FileStatus> files) {
       }
     }
     files.sort((a, b) -> a.getPath().compareTo(b.getPath()));
-    return new InputFiles(List.copyOf(files));
+    for (int i = 1; i < files.size(); i++) {
+      if (files.get(i).getPath().equals(files.get(i - 1).getPath())) {
+        throw new IllegalArgumentException(
+            "--input: expected each file once, found twice " + files.get(i).getPath());
+      }
+    }
+    files.forEach(file -> requireCodec(file.getPath()));
+    return new InputFiles(List.copyOf(files), List.copyOf(folders));
+  }
+
+  private static void requireCodec(Path file) {
+    if (file.getName().endsWith(".zst") && !ZStandardCodec.isNativeCodeLoaded()) {
+      throw new IllegalArgumentException(
+          "--input: expected another compression, such as .gz, as Hadoop's library for .zst is not"
+              + " on this machine, found "
+              + file);
+    }
+  }
+
+  /** Whether folders below the named ones are called {@code name=value}: columns, to Spark. */
+  boolean arePartitioned() {
+    return files.stream()
+        .anyMatch(
+            file -> {
+              Path folder = file.getPath().getParent();
+              while (folder != null && !folder.getName().contains("=")) {
+                folder = folder.getParent();
+              }
+              return folder != null;
+            });
+  }
+
+  /**
+   * Compares with what a reader lists.
+   *
+   * @throws IllegalArgumentException if it has other files
+   */
+  void requireAll(String[] read) {
+    long found = Arrays.stream(read).filter(it -> !new Path(it).getName().matches(HIDDEN)).count();
+    if (found != files.size()) {
+      throw new IllegalArgumentException(
+          "--input: expected a table of %d files, found that Spark reads %d of them: folders named name=value beside others, or other names in them"
+              .formatted(files.size(), found));
+    }
   }
 
   private static void collect(FileSystem fs, FileStatus status, List<FileStatus> files)
@@ -44,7 +105,7 @@ record InputFiles(List<FileStatus> files) {
       return;
     }
     for (FileStatus child : fs.listStatus(status.getPath())) {
-      if (!child.getPath().getName().matches("[._].*")) {
+      if (!child.getPath().getName().matches(HIDDEN)) {
         collect(fs, child, files);
       }
     }

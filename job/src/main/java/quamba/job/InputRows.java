@@ -2,6 +2,8 @@ package quamba.job;
 
 import java.io.EOFException;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.zip.ZipException;
 import org.apache.spark.SparkThrowable;
@@ -22,6 +24,10 @@ import org.apache.spark.sql.types.StructType;
  * @param partitions of the rows as they are read
  */
 record InputRows(StructType columns, Dataset<Row> rows, long count, int partitions) {
+  /** Of what Spark throws, what the files are to blame for. */
+  private static final List<String> DAMAGE =
+      List.of("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CONFLICTING_");
+
   /** The column of what the reader says of each row. */
   static final String SOURCE = "source";
 
@@ -35,32 +41,40 @@ record InputRows(StructType columns, Dataset<Row> rows, long count, int partitio
    *
    * @throws IllegalArgumentException if it is not what it must be
    */
-  static InputRows read(Session session, JobConfig.Input input) throws Exception {
+  static InputRows read(Session session, JobConfig.Input input, InputFiles files) throws Exception {
     try {
       return switch (input.format()) {
-        case PARQUET -> Tables.parquet(session, input);
-        case CSV -> Tables.csv(session, input);
+        case PARQUET -> Tables.parquet(session, input, files);
+        case CSV -> Tables.csv(session, input, files);
         case JSON -> JsonLines.read(session, input);
       };
+    } catch (IllegalArgumentException e) {
+      throw e;
     } catch (Exception e) {
-      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-        if (cause != e && isDamage(cause)) {
-          String reason = String.valueOf(cause.getMessage()).replaceAll("\\s+", " ");
-          throw new IllegalArgumentException("--input: cannot be read: " + reason, e);
-        }
+      // Causes say more than what they are wrapped in.
+      Optional<Throwable> damage =
+          Stream.concat(
+                  Stream.iterate(e.getCause(), Objects::nonNull, Throwable::getCause), Stream.of(e))
+              .filter(InputRows::isDamage)
+              .findFirst();
+      if (damage.isPresent()) {
+        String reason = String.valueOf(damage.get().getMessage()).replaceAll("\\s+", " ");
+        throw new IllegalArgumentException("--input: cannot be read: " + reason, e);
       }
       throw e;
     }
   }
 
-  /** Whether a task failed because of what is in a file: truncated, no Parquet, another header. */
+  /**
+   * Whether the files cannot be read: truncated, no Parquet, of other headers, types or folders.
+   */
   private static boolean isDamage(Throwable cause) {
     return cause instanceof EOFException
         || cause instanceof ZipException
         || cause instanceof IllegalArgumentException
         || (cause instanceof SparkThrowable spark
             && spark.getCondition() != null
-            && spark.getCondition().startsWith("FAILED_READ_FILE"));
+            && DAMAGE.stream().anyMatch(spark.getCondition()::startsWith));
   }
 
   /** Of files without any row, all that is known of columns is that the job names some. */

@@ -19,8 +19,10 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.io.LongWritable;
 import org.apache.hadoop.io.Text;
+import org.apache.hadoop.io.compress.CompressionCodecFactory;
 import org.apache.hadoop.mapreduce.InputSplit;
 import org.apache.hadoop.mapreduce.Job;
+import org.apache.hadoop.mapreduce.JobContext;
 import org.apache.hadoop.mapreduce.lib.input.FileInputFormat;
 import org.apache.hadoop.mapreduce.lib.input.FileSplit;
 import org.apache.hadoop.mapreduce.lib.input.TextInputFormat;
@@ -167,8 +169,22 @@ final class JsonLines {
             session
                 .context()
                 .newAPIHadoopRDD(
-                    job.getConfiguration(), TextInputFormat.class, LongWritable.class, Text.class);
+                    job.getConfiguration(),
+                    WholeIfCompressed.class,
+                    LongWritable.class,
+                    Text.class);
     return records.mapPartitionsWithInputSplit(JsonLines::lines, true);
+  }
+
+  /** A position in a compressed file is one in its text only if the file is not split. */
+  public static final class WholeIfCompressed extends TextInputFormat {
+    /** For Spark, which makes it by its class. */
+    public WholeIfCompressed() {}
+
+    @Override
+    protected boolean isSplitable(JobContext context, Path file) {
+      return new CompressionCodecFactory(context.getConfiguration()).getCodec(file) == null;
+    }
   }
 
   private static Iterator<Line> lines(

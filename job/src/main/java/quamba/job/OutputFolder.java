@@ -2,7 +2,9 @@ package quamba.job;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
@@ -44,12 +46,11 @@ final class OutputFolder {
    * @throws IllegalArgumentException if something is there that is not this program's
    */
   void requireOurs(InputFiles inputs) throws IOException {
-    String own = fs.makeQualified(folder).toString();
-    for (FileStatus input : inputs.files()) {
-      if (input.getPath().toString().startsWith(own + "/")) {
-        throw new IllegalArgumentException(
-            "--output: expected another folder than the input's, found " + folder);
-      }
+    String own = real(folder) + "/";
+    boolean within = inputs.files().stream().anyMatch(it -> real(it.getPath()).startsWith(own));
+    if (within || inputs.folders().stream().anyMatch(it -> own.startsWith(real(it) + "/"))) {
+      throw new IllegalArgumentException(
+          "--output: expected another folder than the input's, found " + folder);
     }
     if (!fs.exists(folder)) {
       return;
@@ -61,6 +62,25 @@ final class OutputFolder {
       throw new IllegalArgumentException(
           "--output: expected no folder, or one that this program wrote, found other files in "
               + folder);
+    }
+  }
+
+  /** Where a path leads; on this machine also through links, up to what is there. */
+  private String real(Path path) {
+    Path qualified = fs.makeQualified(path);
+    if (!"file".equals(qualified.toUri().getScheme())) {
+      return qualified.toString();
+    }
+    java.nio.file.Path there = java.nio.file.Path.of(qualified.toUri().getPath());
+    java.nio.file.Path missing = java.nio.file.Path.of("");
+    while (!Files.exists(there) && there.getParent() != null) {
+      missing = there.getFileName().resolve(missing);
+      there = there.getParent();
+    }
+    try {
+      return there.toRealPath().resolve(missing).normalize().toString();
+    } catch (IOException e) {
+      throw new UncheckedIOException("--output: cannot be read: " + path, e);
     }
   }
 

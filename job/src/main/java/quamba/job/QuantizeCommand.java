@@ -43,6 +43,7 @@ final class QuantizeCommand implements Callable<Integer> {
     Phases phases = new Phases();
     try (Weights.Origin origin = Weights.Origin.open(config.model());
         Session session = Session.open()) {
+      Quantizer.requireFloats(origin.checkpoint());
       CalibrationTexts.Ids ids = ids(session, config, origin);
       print(
           "calibration: %d samples, %d held out"

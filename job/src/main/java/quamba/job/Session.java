@@ -13,6 +13,7 @@ import quamba.udf.ModelPlugin;
  */
 record Session(SparkSession spark, boolean started) implements AutoCloseable {
   private static final String PLUGINS = "spark.plugins";
+  private static final String TIME_ZONE = "spark.sql.session.timeZone";
   private static final String CORES = "spark.executor.cores";
   private static final String GPUS = "spark.task.resource.gpu.amount";
 
@@ -33,6 +34,10 @@ record Session(SparkSession spark, boolean started) implements AutoCloseable {
     SparkSession spark = base.newSession();
     // Columns that differ in case only are two columns.
     spark.conf().set("spark.sql.caseSensitive", "true");
+    // A time in a template or a key reads the same on every machine.
+    if (!base.sparkContext().conf().contains(TIME_ZONE)) {
+      spark.conf().set(TIME_ZONE, "UTC");
+    }
     // Dates before 1582 and beyond 9999 pass through the row function unchanged.
     spark.conf().set("spark.sql.datetime.java8API.enabled", "true");
     spark.conf().set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS");

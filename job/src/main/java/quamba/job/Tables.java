@@ -40,6 +40,12 @@ final class Tables {
   /** Spark would take a quoted empty text for the empty null value. No file has this. */
   private static final String NO_VALUE = "\u0000";
 
+  /** Else folders within folders are left out, silently. */
+  private static final String RECURSIVE = "recursiveFileLookup";
+
+  /** Fields beyond which a row of CSV ends the job; the reader keeps room for so many. */
+  private static final int MOST_COLUMNS = 1 << 20;
+
   private static final String FILE = "file";
   private static final String PROBLEM = "problem";
   private static final String POSITION = "position";
@@ -47,13 +53,15 @@ final class Tables {
   private Tables() {}
 
   /** Files of one table may have other columns each: all of them are kept. */
-  static InputRows parquet(Session session, JobConfig.Input input) {
+  static InputRows parquet(Session session, JobConfig.Input input, InputFiles files) {
     Dataset<Row> table =
         session
             .spark()
             .read()
             .option("mergeSchema", "true")
+            .option(RECURSIVE, !files.arePartitioned())
             .parquet(input.paths().toArray(new String[0]));
+    files.requireAll(table.inputFiles());
     Column metadata = table.metadataColumn("_metadata");
     Dataset<Row> placed =
         table
@@ -71,13 +79,15 @@ final class Tables {
    * ends its lines, and quotes are doubled; a row with more or fewer fields than the header is an
    * error row.
    */
-  static InputRows csv(Session session, JobConfig.Input input) {
+  static InputRows csv(Session session, JobConfig.Input input, InputFiles files) {
     String[] paths = input.paths().toArray(new String[0]);
     DataFrameReader reader =
         session
             .spark()
             .read()
             .option("header", "true")
+            .option("maxColumns", MOST_COLUMNS)
+            .option(RECURSIVE, !files.arePartitioned())
             .option("multiLine", "true")
             .option("quote", "\"")
             .option("escape", "\"")
@@ -94,6 +104,7 @@ final class Tables {
             .option("columnNameOfCorruptRecord", broken)
             .schema(columns.add(broken, DataTypes.StringType))
             .csv(paths);
+    files.requireAll(table.inputFiles());
     List<Column> selected = new ArrayList<>();
     for (int i = 0; i < columns.length(); i++) {
       selected.add(table.apply(quoted(columns.fieldNames()[i])));

@@ -44,6 +44,22 @@ public final class ModelLoader {
   }
 
   /**
+   * Checks that a checkpoint has what a format of states needs.
+   *
+   * @throws InvalidCheckpointException naming a tensor that is missing
+   */
+  public static void check(TensorSource source, StateFormat state) {
+    int layers = new ModelLoader(source).config.layers();
+    for (int layer = 0; layer < layers && state == StateFormat.I8_STATIC; layer++) {
+      String name = QuantizedNames.scale(layer, QuantizedNames.Tap.STATE);
+      if (!source.names().contains(name)) {
+        throw new InvalidCheckpointException(
+            "the state's format asks for static scales: missing tensor " + name);
+      }
+    }
+  }
+
+  /**
    * Loads weights one tensor at a time and allocates everything that the model will need.
    *
    * @param backend for this model alone: the model closes it; if this throws, the caller does

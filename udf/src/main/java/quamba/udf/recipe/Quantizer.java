@@ -64,12 +64,7 @@ public final class Quantizer {
    * model and samples has saved.
    */
   public Quantized quantize(TensorSource source, SavedSteps saved) {
-    ModelConfig config = ModelLoader.check(source);
-    if (config.quantization().isPresent()) {
-      throw new IllegalArgumentException(
-          "config.json: expected a model that is not quantized, found "
-              + config.quantization().scheme());
-    }
+    ModelConfig config = requireFloats(source);
     FloatWeights weights = FloatWeights.of(source);
     int[][] groups = new int[config.layers()][config.mixer().innerDim()]; // one for all
     if (grouping(config)) {
@@ -93,6 +88,21 @@ public final class Quantizer {
             rotated ? "hadamard" : "none",
             description(config.layers(), List.of()));
     return new Run(config, DraftModel.of(text, weights, source), groups, saved).quantize();
+  }
+
+  /**
+   * Checks a model that is to be quantized.
+   *
+   * @throws IllegalArgumentException if it is quantized
+   */
+  public static ModelConfig requireFloats(TensorSource source) {
+    ModelConfig config = ModelLoader.check(source);
+    if (config.quantization().isPresent()) {
+      throw new IllegalArgumentException(
+          "config.json: expected a model that is not quantized, found "
+              + config.quantization().scheme());
+    }
+    return config;
   }
 
   private static HadamardFold fold(ModelConfig config) {
