@@ -3,8 +3,10 @@ package quamba.job;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -17,7 +19,7 @@ import quamba.udf.Sha256;
  *
  * @param folders that were named, by path or glob
  */
-record InputFiles(List<FileStatus> files, List<Path> folders) {
+record InputFiles(List<FileStatus> files, Set<Path> folders) {
   /** As Spark's readers have it. */
   private static final String HIDDEN = "[._].*";
 
@@ -29,7 +31,7 @@ record InputFiles(List<FileStatus> files, List<Path> folders) {
    */
   static InputFiles list(Configuration conf, List<String> paths) throws IOException {
     List<FileStatus> files = new ArrayList<>();
-    List<Path> folders = new ArrayList<>();
+    Set<Path> folders = new HashSet<>();
     for (String path : paths) {
       Path pattern = new Path(path);
       FileSystem fs = pattern.getFileSystem(conf);
@@ -59,7 +61,7 @@ record InputFiles(List<FileStatus> files, List<Path> folders) {
       }
     }
     files.forEach(file -> requireCodec(file.getPath()));
-    return new InputFiles(List.copyOf(files), List.copyOf(folders));
+    return new InputFiles(List.copyOf(files), Set.copyOf(folders));
   }
 
   private static void requireCodec(Path file) {
@@ -73,15 +75,18 @@ record InputFiles(List<FileStatus> files, List<Path> folders) {
 
   /** Whether folders below the named ones are called {@code name=value}: columns, to Spark. */
   boolean arePartitioned() {
-    return files.stream()
-        .anyMatch(
-            file -> {
-              Path folder = file.getPath().getParent();
-              while (folder != null && !folder.getName().contains("=")) {
-                folder = folder.getParent();
-              }
-              return folder != null;
-            });
+    return files.stream().anyMatch(this::isPartitioned);
+  }
+
+  private boolean isPartitioned(FileStatus file) {
+    boolean valued = false;
+    for (Path at = file.getPath().getParent(); at != null; at = at.getParent()) {
+      if (folders.contains(at)) {
+        return valued;
+      }
+      valued |= at.getName().contains("=");
+    }
+    return false; // named itself
   }
 
   /**
@@ -93,7 +98,7 @@ record InputFiles(List<FileStatus> files, List<Path> folders) {
     long found = Arrays.stream(read).filter(it -> !new Path(it).getName().matches(HIDDEN)).count();
     if (found != files.size()) {
       throw new IllegalArgumentException(
-          "--input: expected a table of %d files, found that Spark reads %d of them: folders named name=value beside others, or other names in them"
+          "--input: expected a table of %d files, found one of %d: folders named name=value lie beside others"
               .formatted(files.size(), found));
     }
   }

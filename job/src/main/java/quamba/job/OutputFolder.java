@@ -46,7 +46,7 @@ final class OutputFolder {
    * @throws IllegalArgumentException if something is there that is not this program's
    */
   void requireOurs(InputFiles inputs) throws IOException {
-    String own = real(folder) + "/";
+    String own = real(fs.makeQualified(folder)) + "/";
     boolean within = inputs.files().stream().anyMatch(it -> real(it.getPath()).startsWith(own));
     if (within || inputs.folders().stream().anyMatch(it -> own.startsWith(real(it) + "/"))) {
       throw new IllegalArgumentException(
@@ -66,8 +66,7 @@ final class OutputFolder {
   }
 
   /** Where a path leads; on this machine also through links, up to what is there. */
-  private String real(Path path) {
-    Path qualified = fs.makeQualified(path);
+  private static String real(Path qualified) {
     if (!"file".equals(qualified.toUri().getScheme())) {
       return qualified.toString();
     }
@@ -80,7 +79,7 @@ final class OutputFolder {
     try {
       return there.toRealPath().resolve(missing).normalize().toString();
     } catch (IOException e) {
-      throw new UncheckedIOException("--output: cannot be read: " + path, e);
+      throw new UncheckedIOException("cannot be read: " + qualified, e);
     }
   }
 
