@@ -57,11 +57,13 @@ final class GenerateCommand implements Callable<Integer> {
         }
         InputRows input = read(session, config, files);
         phases.end("input");
-        folder.begin(fingerprint);
         Counters counters = Counters.register(session.spark().sparkContext());
-        write(new Generations(config, task(config, weights), counters), input, folder.path());
-        Outcome outcome = count(session, config, input, folder.path());
-        folder.finish();
+        Outcome outcome;
+        try (OutputLease lease = folder.begin(fingerprint)) {
+          write(new Generations(config, task(config, weights), counters), input, folder.path());
+          outcome = count(session, config, input, folder.path());
+          folder.finish(lease);
+        }
         phases.end("generate");
         outcome.lines(phases, counters).forEach(this::print);
         print("output: " + folder.path());

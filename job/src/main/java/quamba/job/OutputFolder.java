@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
@@ -25,7 +26,8 @@ final class OutputFolder {
 
   /** Names that this program or Spark's committer writes. */
   private static final Pattern OURS =
-      Pattern.compile("\\.?(part-.*|_SUCCESS|_quamba\\.json|_temporary|_spark_metadata)(\\.crc)?");
+      Pattern.compile(
+          "\\.?(part-.*|_SUCCESS|_quamba\\.(json|lease)|_temporary|_spark_metadata)(\\.crc)?");
 
   private final FileSystem fs;
   private final Path folder;
@@ -58,7 +60,10 @@ final class OutputFolder {
     if (!fs.getFileStatus(folder).isDirectory()) {
       throw new IllegalArgumentException("--output: expected a folder, found a file: " + folder);
     }
-    if (fs.listStatus(folder).length > 0 && !fs.exists(new Path(folder, FINGERPRINT))) {
+    boolean foreign =
+        Arrays.stream(fs.listStatus(folder))
+            .anyMatch(it -> !it.getPath().getName().contains(OutputLease.NAME));
+    if (foreign && !fs.exists(new Path(folder, FINGERPRINT))) {
       throw new IllegalArgumentException(
           "--output: expected no folder, or one that this program wrote, found other files in "
               + folder);
@@ -98,23 +103,33 @@ final class OutputFolder {
     return fs.exists(new Path(folder, SUCCESS));
   }
 
-  /** Removes what an earlier run left, and makes the folder this job's. */
-  void begin(Fingerprint fingerprint) throws IOException {
-    if (fs.exists(folder)) {
+  /**
+   * Removes what an earlier run left, and makes the folder this job's.
+   *
+   * @throws IllegalArgumentException if another job is writing it
+   */
+  OutputLease begin(Fingerprint fingerprint) throws IOException {
+    OutputLease lease = OutputLease.take(fs, folder, OutputLease.BEAT);
+    try {
       Path success = new Path(folder, SUCCESS);
       fs.delete(success, false); // first: from here on it is unfinished
       for (FileStatus file : fs.listStatus(folder)) {
-        if (OURS.matcher(file.getPath().getName()).matches()) {
+        String name = file.getPath().getName();
+        if (OURS.matcher(name).matches() && !name.contains(OutputLease.NAME)) {
           fs.delete(file.getPath(), true);
         }
       }
+      write(new Path(folder, FINGERPRINT), fingerprint.toString());
+    } catch (IOException | RuntimeException e) {
+      lease.close();
+      throw e;
     }
-    fs.mkdirs(folder);
-    write(new Path(folder, FINGERPRINT), fingerprint.toString());
+    return lease;
   }
 
   /** Says that the output is whole. */
-  void finish() throws IOException {
+  void finish(OutputLease lease) throws IOException {
+    lease.require();
     write(new Path(folder, SUCCESS), "");
   }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -62,11 +63,14 @@ class RefusalTest {
     // As a killed run leaves it.
     Files.delete(output.resolve("_SUCCESS"));
     Files.createDirectories(output.resolve("_temporary/0"));
+    String driver = InetAddress.getLocalHost().getHostName() + " " + ProcessHandle.current().pid();
+    Files.writeString(output.resolve("_quamba.lease"), driver + " 1 an-earlier-process 3");
     JobRun again = run(input, "--prompt-column=prompt", "--seed=1");
     assertEquals(Main.OK, again.exitCode(), again.err());
     assertFalse(again.out().contains("already"));
     assertEquals(1, ParquetRows.read(output).rows().size());
     assertFalse(Files.exists(output.resolve("_temporary")));
+    assertFalse(Files.exists(output.resolve("_quamba.lease")));
     assertRefused(
         JobRun.generate(
             List.of("--input=" + output, "--output=" + output, "--input-format=parquet"),
