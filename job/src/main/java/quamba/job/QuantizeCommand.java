@@ -20,6 +20,7 @@ import quamba.udf.Weights;
 import quamba.udf.calibration.Comparison;
 import quamba.udf.checkpoint.NewFolder;
 import quamba.udf.model.ModelBytes;
+import quamba.udf.model.ModelConfig;
 import quamba.udf.recipe.Quantized;
 import quamba.udf.recipe.Quantizer;
 import quamba.udf.recipe.Recipe;
@@ -43,7 +44,7 @@ final class QuantizeCommand implements Callable<Integer> {
     Phases phases = new Phases();
     try (Weights.Origin origin = Weights.Origin.open(config.model());
         Session session = Session.open()) {
-      Quantizer.requireFloats(origin.checkpoint());
+      Quantizer.requireFloats(ModelConfig.parse(origin.checkpoint().config()));
       CalibrationTexts.Ids ids = ids(session, config, origin);
       print(
           "calibration: %d samples, %d held out"

@@ -116,6 +116,7 @@ class EvaluateConfigTest {
       delimiter = '|',
       value = {
         "--limit=1      | expected --text or --task, found neither",
+        "--text=a --json=/ | --json: expected a file, found the folder /",
         "--text=a --text=a | --text: expected different files, found one twice",
         "--task=piqa    | --task: expected NAME=FILE, found 'piqa'",
         "--task==f      | --task: expected NAME=FILE, found '=f'",

@@ -291,6 +291,32 @@ class GenerateCommandTest {
   }
 
   @Test
+  void textOutsideTheVocabularyIsAnErrorRow() throws IOException {
+    Path model = Files.createDirectories(folder.resolve("model"));
+    for (String name : List.of("config.json", "model.safetensors")) {
+      Files.copy(TestFiles.model().resolve(name), model.resolve(name));
+    }
+    Files.writeString(
+        model.resolve("tokenizer.json"),
+        """
+        {"version": "1.0", "added_tokens": [],
+         "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"a": 0}}}
+        """);
+    Path input = file("in.jsonl", "{\"id\":1,\"prompt\":\"a\"}", "{\"id\":2,\"prompt\":\"b\"}");
+    JobRun run =
+        JobRun.of(
+            "generate",
+            "--model=" + model,
+            "--input=" + input,
+            "--output=" + output,
+            "--format=json",
+            "--prompt-column=prompt",
+            "--max-tokens=2");
+    assertEquals(Main.OK, run.exitCode(), run.err());
+    assertEquals(Map.of("1", "ok", "2", "invalid-text"), classes(TestFiles.rows(output)));
+  }
+
+  @Test
   void noRowsAtAll() throws IOException {
     JobRun empty = run(file("in.jsonl", ""), "--prompt-column=prompt", "--key=id");
     assertEquals(Main.OK, empty.exitCode(), empty.err());

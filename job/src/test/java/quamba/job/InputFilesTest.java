@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,6 +17,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.io.compress.BZip2Codec;
+import org.apache.hadoop.io.compress.ZStandardCodec;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -100,6 +102,10 @@ class InputFilesTest {
     assertRefused(
         run(file + "," + folder + "/i*.jsonl", "o", "--prompt-column=prompt", "--key=id"), twice);
     assertRefused(run(hidden, "o", "--prompt-column=prompt"), "expected a name without _ or .");
+    if (!ZStandardCodec.isNativeCodeLoaded()) {
+      Path zst = Files.write(folder.resolve("in.jsonl.zst"), new byte[] {1});
+      assertRefused(run(zst, "o", "--prompt-column=prompt"), "expected another compression");
+    }
     assertFalse(Files.exists(folder.resolve("o")));
   }
 
@@ -128,7 +134,7 @@ class InputFilesTest {
     codec.setConf(new Configuration());
     Path compressed = folder.resolve("in.jsonl.bz2");
     try (var out = codec.createOutputStream(Files.newOutputStream(compressed))) {
-      out.write(lines.getBytes(java.nio.charset.StandardCharsets.UTF_8));
+      out.write(lines.getBytes(StandardCharsets.UTF_8));
     }
     Path plain = Files.writeString(folder.resolve("plain.jsonl"), lines);
     Configuration hadoop = session.spark().sparkContext().hadoopConfiguration();

@@ -40,7 +40,8 @@ class QuantizeCommandTest {
 
   @BeforeAll
   static void start() {
-    session = LocalSession.start(2);
+    // One task's moments are 2.7 MiB: two of them would not fit.
+    session = LocalSession.start(2, "4m");
   }
 
   @AfterAll
@@ -117,7 +118,17 @@ class QuantizeCommandTest {
             "--prompt-column=prompt",
             "--state=i8-static",
             "--max-tokens=8");
-    assertTrue(withoutScales.exitCode() != Main.OK);
+    assertEquals(Main.REFUSED, withoutScales.exitCode());
+    assertFalse(Files.exists(folder.resolve("generated-static")));
+    JobRun twice =
+        JobRun.of(
+            "quantize",
+            "--model=" + folder.resolve("out"),
+            "--output=" + folder.resolve("twice"),
+            "--calibration=" + folder.resolve("none.jsonl"),
+            "--scheme=w4a8");
+    assertEquals(Main.REFUSED, twice.exitCode());
+    assertTrue(twice.err().contains("expected a model that is not quantized"), twice.err());
     assertTrue(withoutScales.err().contains("state_scale"), withoutScales.err());
     try (Stream<Path> left = Files.list(folder)) {
       assertTrue(left.noneMatch(it -> it.toString().contains("unfinished")), "layers are deleted");

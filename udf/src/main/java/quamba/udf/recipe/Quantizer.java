@@ -64,7 +64,8 @@ public final class Quantizer {
    * model and samples has saved.
    */
   public Quantized quantize(TensorSource source, SavedSteps saved) {
-    ModelConfig config = requireFloats(source);
+    ModelConfig config = ModelLoader.check(source);
+    requireFloats(config);
     FloatWeights weights = FloatWeights.of(source);
     int[][] groups = new int[config.layers()][config.mixer().innerDim()]; // one for all
     if (grouping(config)) {
@@ -95,14 +96,12 @@ public final class Quantizer {
    *
    * @throws IllegalArgumentException if it is quantized
    */
-  public static ModelConfig requireFloats(TensorSource source) {
-    ModelConfig config = ModelLoader.check(source);
+  public static void requireFloats(ModelConfig config) {
     if (config.quantization().isPresent()) {
       throw new IllegalArgumentException(
           "config.json: expected a model that is not quantized, found "
               + config.quantization().scheme());
     }
-    return config;
   }
 
   private static HadamardFold fold(ModelConfig config) {
