@@ -15,7 +15,9 @@ import java.util.function.IntToDoubleFunction;
 public final class KnownAnswers {
   private static final int MODEL_DIM = 256;
   private static final int MANY_INPUTS = 640; // which more blocks share
+  private static final int MOST_INPUTS = 4096; // for which few rows have a kernel of their own
   private static final int OUTPUTS = 200;
+  private static final int MANY_OUTPUTS = 8500; // the same
   private static final int GROUP = 128; // inputs that share a scale of 4-bit weights
   private static final int HEADS = 24;
   private static final int HEAD_DIM = 64;
@@ -54,8 +56,10 @@ public final class KnownAnswers {
     answers.begin();
     answers.embed();
     answers.norm();
-    answers.linear(MODEL_DIM, 1, 12, 24, 64, ROWS);
-    answers.linear(MANY_INPUTS, 24, 64);
+    answers.linear(OUTPUTS, MODEL_DIM, 1, 12, 24, 64, ROWS);
+    answers.linear(OUTPUTS, MANY_INPUTS, 24, 64);
+    answers.linear(OUTPUTS, MOST_INPUTS, 1);
+    answers.linear(MANY_OUTPUTS, GROUP, 1);
     answers.conv();
     for (DType input : new DType[] {DType.F32, DType.I8}) {
       answers.scan(new ScanState.F32(), input);
@@ -100,8 +104,8 @@ public final class KnownAnswers {
   private record Known(Linear linear, IntToDoubleFunction product) {}
 
   /** Floats, and 8-bit and 4-bit weights by codes; small integers, whose sums are exact. */
-  private void linear(int inputs, int... numbersOfRows) {
-    byte[] weights = new byte[OUTPUTS * inputs];
+  private void linear(int outputs, int inputs, int... numbersOfRows) {
+    byte[] weights = new byte[outputs * inputs];
     float[] values = new float[weights.length];
     byte[] nibbles = new byte[weights.length / 2];
     for (int i = 0; i < weights.length; i++) {
@@ -109,14 +113,15 @@ public final class KnownAnswers {
       values[i] = weights[i];
       nibbles[i / 2] = (byte) (i / 2 * 29 % 251);
     }
-    HostTensor ones = HostTensor.of(Shape.of(OUTPUTS), filled(OUTPUTS, 1));
+    HostTensor ones = HostTensor.of(Shape.of(outputs), filled(outputs, 1));
     HostTensor groups =
-        HostTensor.of(Shape.of(OUTPUTS, inputs / GROUP), filled(inputs / GROUP * OUTPUTS, 1));
+        HostTensor.of(Shape.of(outputs, inputs / GROUP), filled(inputs / GROUP * outputs, 1));
     byte[] x = rowsOfCodes(Arrays.stream(numbersOfRows).max().orElseThrow(), inputs);
-    Known byEight = known(x, inputs, QuantizedWeight.of(bytes(DType.I8, weights, inputs), ones));
+    Known byEight =
+        known(x, outputs, inputs, QuantizedWeight.of(bytes(DType.I8, weights, inputs), ones));
     Known byFour =
-        known(x, inputs, QuantizedWeight.of(bytes(DType.U8, nibbles, inputs / 2), groups));
-    Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(OUTPUTS, inputs), values)));
+        known(x, outputs, inputs, QuantizedWeight.of(bytes(DType.U8, nibbles, inputs / 2), groups));
+    Linear byFloats = new Linear(backend.pack(HostTensor.of(Shape.of(outputs, inputs), values)));
     for (int rows : numbersOfRows) {
       String size = ", %d rows of %d".formatted(rows, inputs);
       byte[] some = Arrays.copyOf(x, rows * inputs);
@@ -124,12 +129,12 @@ public final class KnownAnswers {
       for (int i = 0; i < some.length; i++) {
         numbers[i] = some[i];
       }
-      Tensor plain = zeros(rows, OUTPUTS);
+      Tensor plain = zeros(rows, outputs);
       backend.linear(byFloats, floats(numbers, rows, inputs), plain);
       expect("linear of floats" + size, plain, EXACT, byEight.product);
 
-      Tensor first = zeros(rows, OUTPUTS);
-      Tensor second = zeros(rows, OUTPUTS);
+      Tensor first = zeros(rows, outputs);
+      Tensor second = zeros(rows, outputs);
       List<Product> products =
           List.of(new Product(byEight.linear, first), new Product(byFour.linear, second));
       backend.linears(codes(some, rows, inputs), products);
@@ -146,21 +151,21 @@ public final class KnownAnswers {
     return codes;
   }
 
-  private Known known(byte[] x, int inputs, QuantizedWeight weight) {
+  private Known known(byte[] x, int outputs, int inputs, QuantizedWeight weight) {
     QuantizedWeight.Int8 wide = weight.asInt8();
-    byte[] codes = new byte[OUTPUTS * inputs];
+    byte[] codes = new byte[outputs * inputs];
     wide.codes().data().get(0, codes);
-    float[] scales = new float[OUTPUTS];
-    HostFloats.read(wide.scales(), 0, OUTPUTS, scales, 0);
-    double[] products = new double[x.length / inputs * OUTPUTS];
+    float[] scales = new float[outputs];
+    HostFloats.read(wide.scales(), 0, outputs, scales, 0);
+    double[] products = new double[x.length / inputs * outputs];
     for (int at = 0; at < products.length; at++) {
-      int row = at / OUTPUTS * inputs;
-      int output = at % OUTPUTS * inputs;
+      int row = at / outputs * inputs;
+      int output = at % outputs * inputs;
       int sum = 0;
       for (int i = 0; i < inputs; i++) {
         sum += x[row + i] * codes[output + i];
       }
-      products[at] = (double) sum * scales[at % OUTPUTS];
+      products[at] = (double) sum * scales[at % outputs];
     }
     return new Known(new Linear(backend.pack(weight, DType.I8)), i -> products[i]);
   }

@@ -56,6 +56,8 @@ public interface LinearsConvContract {
     "5, 300, 15, 40, 1, 5, 0",
     "5, 300, 16, 39, 1, 5, 0",
     "5, 46, 16, 40, 0, 5, 0",
+    "1, 300, 16, 8500, 8, 5, 0",
+    "8, 130, 4400, 4008, 100, 80, 4",
     "20, 300, 17, 33, 6, 5, 3"
   })
   default void linearsConvOfOneTokenARowEqualsOneByOne(

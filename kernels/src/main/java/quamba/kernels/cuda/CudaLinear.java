@@ -119,7 +119,7 @@ final class CudaLinear {
   private CudaLinearForm form(CudaProduct product, CudaLinearForm.Size size) {
     Optional<CudaLinearForm> fourBit =
         product.weight().hasFourBit()
-            ? CudaLinearForm.ofFourBit(size, product.out().dtype())
+            ? CudaLinearForm.ofFourBit(size, product.out().dtype(), multiprocessors)
             : Optional.empty();
     return fourBit.orElseGet(() -> CudaLinearForm.ofEightBit(size, multiprocessors));
   }

@@ -11,6 +11,8 @@ import quamba.kernels.DType;
  */
 enum CudaLinearForm {
   FEW8(CudaKernel.LINEAR_FEW8_I4_I8_F32, CudaKernel.LINEAR_FEW8_I4_I8_I8, 8, 16),
+  PAIR8(CudaKernel.LINEAR_PAIR8_I4_I8_F32, CudaKernel.LINEAR_PAIR8_I4_I8_I8, 8, 32),
+  HELD8(CudaKernel.LINEAR_HELD8_I4_I8_F32, CudaKernel.LINEAR_FEW8_I4_I8_I8, 8, 16),
   FEW16(CudaKernel.LINEAR_FEW16_I4_I8_F32, CudaKernel.LINEAR_FEW16_I4_I8_I8, 16, 16),
   SLICED32(CudaKernel.LINEAR_SLICED32_I4_I8_F32, CudaKernel.LINEAR_SLICED32_I4_I8_I8, 32, 32),
   SLICED64(CudaKernel.LINEAR_SLICED64_I4_I8_F32, CudaKernel.LINEAR_SLICED64_I4_I8_I8, 64, 32),
@@ -22,11 +24,21 @@ enum CudaLinearForm {
   WIDE256(CudaKernel.LINEAR_WIDE256_I8_I8_F32, CudaKernel.LINEAR_WIDE256_I8_I8_I8, 256);
 
   /**
-   * Chunks of inputs that a warp of a form for few rows has room for at most, for 8 and 16 rows.
+   * Chunks of inputs that a warp of a form for few rows has room for at most: for 8 rows, of one
+   * tile and of a pair, and for 16.
    */
   static final int MOST_SLOTS_8 = 6;
 
+  static final int MOST_SLOTS_PAIR = 3;
   static final int MOST_SLOTS_16 = 4;
+
+  /** Blocks of forms for 8 rows that a multiprocessor runs at once. */
+  static final int BLOCKS_8 = 4;
+
+  static final int BLOCKS_HELD = 2;
+
+  /** Inputs from which on it pays to convert the weight before x is there, as timed on an H200. */
+  private static final int HELD_INPUTS = 4096;
 
   /** Bytes of the weight in one of them; rows of x come to that. */
   private static final int SLOT_WEIGHT = CudaTilePacking.CODES_BYTES + CudaTilePacking.TILE * 2;
@@ -93,15 +105,27 @@ enum CudaLinearForm {
    * What multiplies 4-bit codes as they are, if there is something for so many rows and inputs. A
    * form for fewer rows takes turns where one for all has no room.
    */
-  static Optional<CudaLinearForm> ofFourBit(Size size, DType out) {
+  static Optional<CudaLinearForm> ofFourBit(Size size, DType out, int multiprocessors) {
     int n = size.n();
+    if (n <= FEW8.rows) {
+      return Optional.of(ofEight(size, out, multiprocessors));
+    }
     if (n <= FEW16.rows) {
-      return Optional.of(n <= FEW8.rows ? FEW8 : FEW16);
+      return Optional.of(FEW16);
     }
     return Stream.of(SLICED64, SLICED32)
         .filter(form -> n <= SLICED64.rows && (form == SLICED32 || n > SLICED32.rows))
         .filter(form -> form.takes(size.in(), out))
         .findFirst();
+  }
+
+  /** Up to 8 rows: a block for each tile of outputs if they run at once, or else for two. */
+  private static CudaLinearForm ofEight(Size size, DType out, int multiprocessors) {
+    int tiles = FEW8.panels(size);
+    if (out == DType.F32 && size.in() >= HELD_INPUTS && tiles <= BLOCKS_HELD * multiprocessors) {
+      return HELD8;
+    }
+    return tiles > BLOCKS_8 * multiprocessors ? PAIR8 : FEW8;
   }
 
   /** What multiplies 8-bit codes: whose turns are the cheapest together. */
@@ -170,6 +194,7 @@ enum CudaLinearForm {
   Optional<CudaKernel> convKernel() {
     return switch (this) {
       case FEW8 -> Optional.of(CudaKernel.LINEAR_FEW8_CONV_I4_I8_I8);
+      case PAIR8 -> Optional.of(CudaKernel.LINEAR_PAIR8_CONV_I4_I8_I8);
       case FEW16 -> Optional.of(CudaKernel.LINEAR_FEW16_CONV_I4_I8_I8);
       case SLICED32 -> Optional.of(CudaKernel.LINEAR_SLICED32_CONV_I4_I8_I8);
       case SLICED64 -> Optional.of(CudaKernel.LINEAR_SLICED64_CONV_I4_I8_I8);
@@ -266,13 +291,19 @@ enum CudaLinearForm {
    * has.
    */
   int sharedBytes(CudaKernel kernel, Size size) {
-    if (this != FEW8 && this != FEW16) {
+    if (!readsFourBit() || isSliced()) {
       return kernel.sharedBytes();
     }
-    int most = this == FEW8 ? MOST_SLOTS_8 : MOST_SLOTS_16;
+    int most =
+        switch (this) {
+          case FEW16 -> MOST_SLOTS_16;
+          case PAIR8 -> MOST_SLOTS_PAIR;
+          default -> MOST_SLOTS_8;
+        };
     int chunks = CudaLaunch.pieces(size.in(), CudaTilePacking.CHUNK);
     int slots = FEW_WARPS * Math.min(most, CudaLaunch.pieces(chunks, FEW_WARPS));
-    return slots * (SLOT_WEIGHT + Math.min(rows, size.n()) * CudaTilePacking.CHUNK);
+    int weight = outputs / CudaTilePacking.TILE * SLOT_WEIGHT;
+    return slots * (weight + Math.min(rows, size.n()) * CudaTilePacking.CHUNK);
   }
 
   /** Blocks along y. */

@@ -96,6 +96,9 @@ final class CudaKernelTest {
     assertNumber(CudaTilePacking.TILE, "int4.cuh", "TILE");
     assertNumber(CudaConv.TAPS, "linear_conv.cuh", "TAPS");
     assertNumber(CudaLinearForm.MOST_SLOTS_8, "linear_codes_few.cu", "MOST_SLOTS_8");
+    assertNumber(CudaLinearForm.MOST_SLOTS_PAIR, "linear_codes_few.cu", "MOST_SLOTS_PAIR");
+    assertNumber(CudaLinearForm.BLOCKS_8, "linear_codes_few.cu", "BLOCKS_8");
+    assertNumber(CudaLinearForm.BLOCKS_HELD, "linear_codes_few.cu", "BLOCKS_HELD");
     assertNumber(CudaLinearForm.MOST_SLOTS_16, "linear_codes_few.cu", "MOST_SLOTS_16");
     assertNumber(CudaLinearForm.FOUR, "linear_codes_sliced.cu", "FOUR");
     assertNumber(CudaLinearForm.PAIR, "linear_codes_sliced.cu", "PAIR");

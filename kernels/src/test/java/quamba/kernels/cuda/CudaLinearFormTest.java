@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
@@ -18,6 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import quamba.kernels.Backend;
 import quamba.kernels.DType;
 import quamba.kernels.KnownAnswers;
+import quamba.kernels.Product;
 import quamba.kernels.Shape;
 import quamba.kernels.Tensor;
 import quamba.kernels.cpu.CpuBackend;
@@ -54,7 +56,33 @@ final class CudaLinearFormTest {
   void fourBitFormsGoByTheirRowsAndRoomForInputs(
       int n, int in, DType out, CudaLinearForm expected) {
     assertEquals(
-        Optional.ofNullable(expected), CudaLinearForm.ofFourBit(new Size(n, in, 2560), out));
+        Optional.ofNullable(expected),
+        CudaLinearForm.ofFourBit(new Size(n, in, 2560), out, MULTIPROCESSORS));
+  }
+
+  /** Of up to 8 rows, all blocks run at once if they can: 2, 4, or 3 of two tiles on each. */
+  @ParameterizedTest
+  @CsvSource({
+    "5120, 2560, 0, F32, HELD8",
+    "8192, 4096, 0, F32, HELD8",
+    "4096, 4224, 0, F32, HELD8",
+    "4096, 4225, 0, F32, FEW8",
+    "3968, 2560, 0, F32, FEW8",
+    "1536, 768, 0, F32, FEW8",
+    "5120, 2560, 0, I8, FEW8",
+    "768, 3328, 24, I8, FEW8",
+    "2048, 8368, 80, I8, FEW8",
+    "2048, 8369, 80, I8, PAIR8",
+    "2560, 10496, 80, I8, PAIR8",
+    "2560, 50288, 0, F32, PAIR8"
+  })
+  void formsForEightRowsGoByTheirTiles(
+      int in, int out, int tail, DType dtype, CudaLinearForm expected) {
+    for (int n : new int[] {1, 8}) {
+      assertEquals(
+          Optional.of(expected),
+          CudaLinearForm.ofFourBit(new Size(n, in, out, tail), dtype, MULTIPROCESSORS));
+    }
   }
 
   @ParameterizedTest
@@ -135,6 +163,8 @@ final class CudaLinearFormTest {
   @CsvSource({
     "FEW8, 1, 33, 1, 3, 1",
     "FEW8, 9, 32, 1, 2, 2",
+    "PAIR8, 9, 33, 1, 2, 2",
+    "HELD8, 8, 33, 1, 3, 1",
     "FEW16, 16, 16, 1, 1, 1",
     "SLICED32, 33, 1, 2, 2, 2",
     "SLICED32, 32, 33, 2, 4, 1",
@@ -155,6 +185,8 @@ final class CudaLinearFormTest {
   @ParameterizedTest
   @CsvSource({
     "FEW8, 33, 80, 1, 8",
+    "PAIR8, 33, 80, 1, 5",
+    "PAIR8, 10496, 80, 1, 331",
     "FEW16, 10496, 80, 1, 661",
     "SLICED32, 64, 65, 2, 10",
     "SLICED64, 10496, 80, 2, 132",
@@ -180,7 +212,9 @@ final class CudaLinearFormTest {
     }
     for (int splits = form.leastSplits(); splits <= form.mostSplits(DType.I8); splits *= 2) {
       CudaKernel kernel = form.kernel(DType.I8, splits);
-      assertEquals(name + weight + "i8", kernel.entry());
+      // Nothing of few tiles and many inputs writes codes.
+      String ofCodes = form == CudaLinearForm.HELD8 ? "linear_few8" : name;
+      assertEquals(ofCodes + weight + "i8", kernel.entry());
       assertEquals(form.asksForSplits(), kernel.signature().contains("int splits"));
     }
     form.convKernel().ifPresent(conv -> assertEquals(name + "_conv" + weight + "i8", conv.entry()));
@@ -190,8 +224,11 @@ final class CudaLinearFormTest {
   @ValueSource(ints = {1, 8, 9, 16, 17, 32, 33, 64})
   void fewRowsAreConvolvedToo(int n) {
     for (int in : new int[] {2560, 8192}) {
-      CudaLinearForm form = CudaLinearForm.ofFourBit(new Size(n, in, 2560), DType.I8).orElseThrow();
-      assertTrue(form.convKernel().isPresent(), form.toString());
+      for (int out : new int[] {2560, 10576}) {
+        CudaLinearForm form =
+            CudaLinearForm.ofFourBit(new Size(n, in, out), DType.I8, MULTIPROCESSORS).orElseThrow();
+        assertTrue(form.convKernel().isPresent(), form.toString());
+      }
     }
   }
 
@@ -219,6 +256,11 @@ final class CudaLinearFormTest {
     "FEW8, 8, 5120, 83200",
     "FEW8, 8, 8192, 99840",
     "FEW8, 600, 8192, 99840",
+    "PAIR8, 1, 1, 17920",
+    "PAIR8, 1, 2560, 53760",
+    "PAIR8, 8, 2560, 75264",
+    "PAIR8, 8, 8192, 75264",
+    "HELD8, 1, 5120, 47360",
     "FEW16, 9, 2560, 52992",
     "FEW16, 16, 2560, 74496",
     "FEW16, 16, 5120, 99328",
@@ -239,9 +281,10 @@ final class CudaLinearFormTest {
           (proxy, method, arguments) -> {
             if (method.getName().equals("linears")) {
               Shape x = ((Tensor) arguments[0]).shape();
-              Size size = new Size(x.dim(0), x.dim(1), 1);
+              Product product = (Product) ((List<?>) arguments[1]).get(0);
+              Size size = new Size(x.dim(0), x.dim(1), product.out().shape().dim(1));
               asked.add(
-                  CudaLinearForm.ofFourBit(size, DType.F32)
+                  CudaLinearForm.ofFourBit(size, DType.F32, MULTIPROCESSORS)
                       .map(
                           form ->
                               form.kernel(DType.F32, form.splits(size, DType.F32, MULTIPROCESSORS)))

@@ -160,7 +160,7 @@ final class CudaLinearTest {
 
   /** With more tiles of outputs than blocks, for kernels whose blocks go from one to the next. */
   @ParameterizedTest
-  @EnumSource(names = {"FEW8", "FEW16", "SLICED32", "SLICED64"})
+  @EnumSource(names = {"FEW8", "PAIR8", "HELD8", "FEW16", "SLICED32", "SLICED64"})
   void formsThatGoFromTileToTileEqualTheCpuBackend(CudaLinearForm form) {
     for (QuantizedWeight weight : List.of(fourBit(9001, 130), fourBit(13_000, 514))) {
       Tensor packed = probe.backend().pack(weight, DType.I8);
