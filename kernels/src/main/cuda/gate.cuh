@@ -23,8 +23,13 @@ struct Gated {
   static __device__ Gated of(const GateInputs<Z>& inputs, const Units<Z>& units) {
     Gated gated;
 #pragma unroll
-    for (int k = 0; k < FOUR; k++) gated.at[k] = inputs.y.raw(k) * silu(units.value(inputs.z, k));
+    for (int k = 0; k < FOUR; k++) gated.at[k] = __fmul_rn(inputs.y.raw(k), silu(units.value(inputs.z, k)));
     return gated;
+  }
+
+  __device__ void multiply(const Four<float>& factors) {
+#pragma unroll
+    for (int k = 0; k < FOUR; k++) at[k] = __fmul_rn(at[k], factors.raw(k));
   }
 
   __device__ void add_squares(float& squares) const {

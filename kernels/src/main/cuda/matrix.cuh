@@ -218,6 +218,16 @@ inline __device__ void store_there(uint32_t there, const int* four, uint32_t bar
                : "memory");
 }
 
+// The same, which a barrier of the cluster makes seen.
+inline __device__ void store_there(uint32_t there, float value) {
+  asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(there), "f"(value) : "memory");
+}
+inline __device__ void store_there(uint32_t there, const float (&four)[4]) {
+  asm volatile("st.shared::cluster.v4.f32 [%0], {%1,%2,%3,%4};" ::"r"(there), "f"(four[0]), "f"(four[1]),
+               "f"(four[2]), "f"(four[3])
+               : "memory");
+}
+
 // 16 bytes of another block.
 inline __device__ int4 load_there(uint32_t there) {
   int4 four;

@@ -3,6 +3,7 @@ package quamba.kernels;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,6 +27,15 @@ public interface GateRotateContract {
     "2, 1536, 3",
     "2, 1536, 8",
     "70, 1536, 1",
+    "20, 2048, 2",
+    "20, 3072, 3",
+    "20, 3584, 7",
+    "20, 4096, 1",
+    "20, 5120, 1",
+    "20, 5120, 5",
+    "20, 7168, 8",
+    "20, 8192, 1",
+    "20, 8192, 64",
     "300, 1536, 2",
     "2, 2048, 1",
     "2, 2048, 2",
@@ -59,7 +69,16 @@ public interface GateRotateContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"3, 64", "3, 40", "2, 1536", "300, 1536", "2, 2048", "2, 3584", "2, 5120", "1, 8192"})
+  @CsvSource({
+    "3, 64",
+    "3, 40",
+    "2, 1536",
+    "300, 1536",
+    "2, 2048",
+    "20, 3584",
+    "2, 5120",
+    "1, 8192"
+  })
   default void gateRotateWithoutANorm(int rows, int innerDim) {
     float[] y = Probe.random(404, rows * innerDim);
     byte[] z = Probe.randomCodes(405, rows * innerDim);
@@ -69,6 +88,61 @@ public interface GateRotateContract {
       Hadamard.of(innerDim).apply(expected, from);
     }
     assertGateRotates(new Gate.Plain(), y, z, scales, expected, innerDim);
+  }
+
+  /** Whatever kernel is for so many rows. */
+  @ParameterizedTest
+  @CsvSource({
+    "64, 1",
+    "40, 0",
+    "1536, 0",
+    "1536, 3",
+    "2048, 2",
+    "3072, 1",
+    "3584, 7",
+    "4096, 1",
+    "5120, 0",
+    "5120, 1",
+    "5120, 5",
+    "7168, 8",
+    "8192, 1",
+    "8192, 64"
+  })
+  default void gateRotateOfARowIsTheSameInAnyBatch(int innerDim, int groups) {
+    int rows = 40;
+    float[] y = Probe.random(410, rows * innerDim);
+    byte[] z = Probe.randomCodes(411, rows * innerDim);
+    float[] weight = Probe.random(412, innerDim);
+    Gate gate =
+        groups == 0
+            ? new Gate.Plain()
+            : new Gate.Normed(new Norm(probe().floats(weight, innerDim), 1e-5f), groups);
+    float[] scales = {0.03f};
+    Tensor codes = probe().codes(z, scales, rows, innerDim);
+    for (Tensor zs : List.of(codes, probe().floats(Probe.values(z, scales), rows, innerDim))) {
+      Tensor floats = probe().zeros(rows, innerDim);
+      Tensor rounded = probe().codes(new float[] {0.02f}, rows, innerDim);
+      probe().backend().gateRotate(gate, probe().floats(y, rows, innerDim), zs, floats);
+      probe().backend().gateRotate(gate, probe().floats(y, rows, innerDim), zs, rounded);
+      for (int[] some : new int[][] {{0, 1}, {7, 8}, {24, 16}, {3, 17}}) {
+        int from = some[0];
+        int count = some[1];
+        for (Tensor all : List.of(floats, rounded)) {
+          Tensor few =
+              all == floats
+                  ? probe().zeros(count, innerDim)
+                  : probe().codes(new float[] {0.02f}, count, innerDim);
+          Tensor ys = probe().floats(y, rows, innerDim).rows(from, count);
+          probe().backend().gateRotate(gate, ys, zs.rows(from, count), few);
+          String what = "%s, %d rows from %d on".formatted(few.dtype(), count, from);
+          if (all == floats) {
+            assertArrayEquals(probe().floats(all.rows(from, count)), probe().floats(few), what);
+          } else {
+            assertArrayEquals(probe().bytes(all.rows(from, count)), probe().bytes(few), what);
+          }
+        }
+      }
+    }
   }
 
   private static double[] gated(float[] y, float[] z) {

@@ -62,7 +62,7 @@ public final class CudaBackend implements Backend {
     linear = new CudaLinear(launch, new CudaScratch(context, arena), context.multiprocessors());
     conv = new CudaConv(launch, context.multiprocessors());
     scan = new CudaScan(launch, context.hasWarpgroups());
-    gate = new CudaGate(launch, context.multiprocessors());
+    gate = new CudaGate(launch, context.hasWarpgroups(), context.multiprocessors());
     rotate = new CudaRotate(launch);
   }
 

@@ -7,15 +7,20 @@ import quamba.kernels.Tensor;
 /** Launches gates, alone or with the rotation that follows them. */
 final class CudaGate {
   /**
-   * The least part of a row that a norm with a rotation can be of, as in {@code gate_rotate.cu}.
+   * The least part of a row that a norm with a rotation can be of, as in {@code gate_rotate.cuh}.
    */
   static final int PART = 128;
 
+  /** Blocks that share a row if rows are few, as in {@code gate_rotate_few.cu}. */
+  static final int SHARERS = 4;
+
   private final CudaLaunch launch;
+  private final boolean warpgroups;
   private final int multiprocessors;
 
-  CudaGate(CudaLaunch launch, int multiprocessors) {
+  CudaGate(CudaLaunch launch, boolean warpgroups, int multiprocessors) {
     this.launch = launch;
+    this.warpgroups = warpgroups;
     this.multiprocessors = multiprocessors;
   }
 
@@ -79,14 +84,23 @@ final class CudaGate {
   void runRotated(Gate p, Tensor y, Tensor z, Tensor out) {
     int n = y.shape().dim(0);
     int innerDim = y.shape().dim(1);
+    boolean few = warpgroups && 2 * SHARERS * n <= multiprocessors;
     CudaKernel kernel =
-        choose(
-            z,
-            out,
-            CudaKernel.GATE_ROTATE_F32_F32,
-            CudaKernel.GATE_ROTATE_F32_I8,
-            CudaKernel.GATE_ROTATE_I8_F32,
-            CudaKernel.GATE_ROTATE_I8_I8);
+        few
+            ? choose(
+                z,
+                out,
+                CudaKernel.GATE_ROTATE_FEW_F32_F32,
+                CudaKernel.GATE_ROTATE_FEW_F32_I8,
+                CudaKernel.GATE_ROTATE_FEW_I8_F32,
+                CudaKernel.GATE_ROTATE_FEW_I8_I8)
+            : choose(
+                z,
+                out,
+                CudaKernel.GATE_ROTATE_F32_F32,
+                CudaKernel.GATE_ROTATE_F32_I8,
+                CudaKernel.GATE_ROTATE_I8_F32,
+                CudaKernel.GATE_ROTATE_I8_I8);
     launch.of(kernel).strided(y).values(z);
     if (p instanceof Gate.Normed normed) {
       launch
@@ -99,7 +113,9 @@ final class CudaGate {
     } else {
       launch.nothing().values(out).number(n).number(innerDim).number(0).number(0f);
     }
-    launch.number(CudaRotate.factor(innerDim)).over(Math.min(n, multiprocessors), 1, 1);
+    launch
+        .number(CudaRotate.factor(innerDim))
+        .over(few ? SHARERS * n : Math.min(n, multiprocessors), 1, 1);
   }
 
   private static CudaKernel choose(

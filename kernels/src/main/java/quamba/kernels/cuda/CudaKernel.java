@@ -169,6 +169,10 @@ enum CudaKernel {
   GATE_ROTATE_F32_I8("gate_rotate", 1024, gateRotate(DType.F32, DType.I8)),
   GATE_ROTATE_I8_F32("gate_rotate", 1024, gateRotate(DType.I8, DType.F32)),
   GATE_ROTATE_I8_I8("gate_rotate", 1024, gateRotate(DType.I8, DType.I8)),
+  GATE_ROTATE_FEW_F32_F32("gate_rotate_few", 512, gateRotate(DType.F32, DType.F32)),
+  GATE_ROTATE_FEW_F32_I8("gate_rotate_few", 512, gateRotate(DType.F32, DType.I8)),
+  GATE_ROTATE_FEW_I8_F32("gate_rotate_few", 512, gateRotate(DType.I8, DType.F32)),
+  GATE_ROTATE_FEW_I8_I8("gate_rotate_few", 512, gateRotate(DType.I8, DType.I8)),
   ROTATE_F32_F32(256, rotate(DType.F32)),
   ROTATE_F32_I8(256, rotate(DType.I8)),
   SAMPLE_F32(
@@ -221,6 +225,7 @@ enum CudaKernel {
           "conv_decode",
           "embed",
           "gate_rotate",
+          "gate_rotate_few",
           "linear_codes_few",
           "linear_codes_sliced",
           "linear_codes_wide",

@@ -99,6 +99,7 @@ final class CudaKernelTest {
     assertNumber(CudaLinearForm.MOST_SLOTS_PAIR, "linear_codes_few.cu", "MOST_SLOTS_PAIR");
     assertNumber(CudaLinearForm.BLOCKS_8, "linear_codes_few.cu", "BLOCKS_8");
     assertNumber(CudaLinearForm.BLOCKS_HELD, "linear_codes_few.cu", "BLOCKS_HELD");
+    assertNumber(CudaGate.SHARERS, "gate_rotate_few.cu", "SHARERS");
     assertNumber(CudaLinearForm.MOST_SLOTS_16, "linear_codes_few.cu", "MOST_SLOTS_16");
     assertNumber(CudaLinearForm.FOUR, "linear_codes_sliced.cu", "FOUR");
     assertNumber(CudaLinearForm.PAIR, "linear_codes_sliced.cu", "PAIR");
