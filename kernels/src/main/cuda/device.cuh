@@ -64,6 +64,8 @@ __device__ float block_sum(float value) {
 // Kernels that begin early (CudaKernel.beginsEarly) run while the one before them in the stream ends. What any kernel
 // before may write they read only behind await_before(), and write only there; all threads that work call it. Constants
 // of the model were there before the step began, and so were slots and positions: copies wait for all kernels before.
+// scan_decode reads its state sooner too, as it begins early only behind kernels that call begin_next() behind
+// await_before() and write no such state: what came before those is done.
 inline __device__ void await_before() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

@@ -32,6 +32,7 @@ __device__ void decode(const int* slots, const int* positions, const Heads& head
   if (Place::is_empty(positions, split)) return;
   const Place place(slots, positions, split, heads_per_block);
   const Slot<State, Element> slot(state, state_stride, place.slot, heads.count);
+  await_before();
   if (place.is_last) {
     decode_part<State, Element, true>(sh, place, blockIdx.y, slot, heads, in, state_scale, out, out_stride);
   } else {
@@ -53,6 +54,7 @@ __device__ void decode<RowState, signed char>(const int* slots, const int* posit
   const Place place(slots, positions, split, heads_per_block);
   const Slot<RowState, signed char> slot(state, state_stride, place.slot, heads.count);
   if (place.is_last) {
+    await_before();
     decode_part<RowState, signed char, true>(sh.last, place, blockIdx.y, slot, heads, in, nullptr, out, out_stride);
   } else {
     decode_codes(sh.codes, place.part, blockIdx.y, place.row, place.position, slot, heads, in, out, out_stride,

@@ -67,15 +67,13 @@ struct Step {
   float scale;
   float bias;
 
-  __device__ Step(const Heads& heads, const Inputs<signed char>& in, int row, int head) {
+  // What is of the model.
+  __device__ Step(const Heads& heads, const Inputs<signed char>& in, int head) : bias(heads.dt_bias[head]) {
+    if (in.dt_scale != nullptr) scale = in.dt_scale[head * in.dt_scale_step];
+  }
+  __device__ void read(const Inputs<signed char>& in, int row, int head) {
     const size_t at = static_cast<size_t>(row) * in.dt_stride + head;
-    bias = heads.dt_bias[head];
-    if (in.dt_scale == nullptr) {
-      raw = static_cast<const int*>(in.dt)[at];
-    } else {
-      raw = static_cast<const signed char*>(in.dt)[at];
-      scale = in.dt_scale[head * in.dt_scale_step];
-    }
+    raw = in.dt_scale == nullptr ? static_cast<const int*>(in.dt)[at] : static_cast<const signed char*>(in.dt)[at];
   }
   // As Heads::step.
   __device__ float value(const Heads& heads, const Inputs<signed char>& in) const {
@@ -111,15 +109,13 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
 
   // Lane t has what does not change with the interval of the warp's head t.
   const int own_head = min(first_head + lane * DECODE_WARPS, end_head - 1);
-  const Step own_step(heads, in, row, own_head);
+  Step own_step(heads, in, own_head);
   const float own_a = heads.a[own_head];
   const float own_skip = heads.skip[own_head];
   const float b_scale = scale_of(in.b_scale, in.b_scale_step, group * STATE_DIM);
   const float c_scale = scale_of(in.c_scale, in.c_scale_step, group * STATE_DIM);
-  Columns c_columns;
-  c_columns.load_input(in.c + static_cast<size_t>(row) * in.c_stride + group * STATE_DIM + first_column);
 
-  // What a head reads, all before the first use of any.
+  // What a head reads, all before the first use of any: of its slot, and of the token.
   Columns rows[LANE_ROWS];
   float2 next_row_scale = {1, 1};
   float2 next_x_scale;
@@ -135,7 +131,6 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
       next_row_scale = *reinterpret_cast<const float2*>(slot.scales + first_row + 2 * lane);
     }
     next_dt = slot.steps[head * INTERVAL + lane % INTERVAL];
-    next_x.load<true>(own_x + first_row);
     next_x_scale = {scale_of(in.x_scale, in.x_scale_step, first_row + 2 * lane),
                     scale_of(in.x_scale, in.x_scale_step, first_row + 2 * lane + 1)};
     const uint32_t to_sh = shared_address(sh.xs[turn % 2]) + lane * 16;
@@ -145,12 +140,19 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
     end_copies();
   };
   if (first_head < end_head) begin(first_head, 0);
-
+  // Of B, lanes g have entry g, and g + 8.
   signed char* bs = slot.bs + group * INTERVAL * STATE_DIM;
-  const auto b_at = [&](int entry) -> const signed char* { return entry < i ? bs + entry * STATE_DIM : own_b; };
   Columns low, high;
-  low.load_input(b_at(g) + first_column);
-  high.load_input(b_at(g + INTERVAL / 2) + first_column);
+  if (g < i) low.load_input(bs + g * STATE_DIM + first_column);
+  if (g + INTERVAL / 2 < i) high.load_input(bs + (g + INTERVAL / 2) * STATE_DIM + first_column);
+
+  await_before();
+  if (g >= i) low.load_input(own_b + first_column);
+  if (g + INTERVAL / 2 >= i) high.load_input(own_b + first_column);
+  Columns c_columns;
+  c_columns.load_input(in.c + static_cast<size_t>(row) * in.c_stride + group * STATE_DIM + first_column);
+  own_step.read(in, row, own_head);
+  if (first_head < end_head) next_x.load<true>(own_x + first_head * HEAD_DIM);
   if (first_head >= end_head) return;
   const float step = own_step.value(heads, in);
   const ColumnsReader c(c_columns);
@@ -185,7 +187,10 @@ inline __device__ void decode_codes(CodesShared& block_sh, int part, int group, 
     if (lane > i) dt = 0;
     await_copies<0>();
     __syncwarp();  // the other half of the ring is read
-    if (head + DECODE_WARPS < end_head) begin(head + DECODE_WARPS, turn + 1);
+    if (head + DECODE_WARPS < end_head) {
+      begin(head + DECODE_WARPS, turn + 1);
+      next_x.load<true>(own_x + (head + DECODE_WARPS) * HEAD_DIM);
+    }
 
     const float decay = expf(dt * __shfl_sync(ALL_LANES, own_a, turn));
     if (lane < INTERVAL) sh.decays[lane] = lane <= i ? decay : 1;

@@ -232,6 +232,15 @@ enum CudaKernel {
           "norm",
           "sample");
 
+  private static final String SCAN_FILE = "scan_decode";
+
+  private static final Set<CudaKernel> BEFORE_SCAN =
+      Set.of(
+          LINEAR_FEW8_I4_I8_I8,
+          LINEAR_PAIR8_I4_I8_I8,
+          LINEAR_FEW8_CONV_I4_I8_I8,
+          LINEAR_PAIR8_CONV_I4_I8_I8);
+
   private static final Set<String> SPREAD_FILES = Set.of("conv_decode", "norm");
 
   private final String entry;
@@ -285,10 +294,12 @@ enum CudaKernel {
   }
 
   /**
-   * Whether it begins while the kernel before it ends, and waits where it needs what that wrote.
+   * Whether it begins while this one, the kernel before it, ends, and waits where it needs what
+   * that wrote. The scan reads its state before it waits, so it does behind those only that let it
+   * begin once all before them are done; of them, those for more rows leave no room for it.
    */
-  boolean beginsEarly() {
-    return EARLY_FILES.contains(file);
+  boolean beginsEarly(CudaKernel before) {
+    return EARLY_FILES.contains(file) || (file.equals(SCAN_FILE) && BEFORE_SCAN.contains(before));
   }
 
   /**

@@ -23,6 +23,7 @@ final class CudaLaunch {
   private final ByteBuffer arguments; // 8 bytes a parameter
   private final Pointer[] pointers; // of kernels with that many parameters
   private CudaKernel kernel = CudaKernel.EMBED_F32_F32;
+  private CudaKernel last = kernel; // of those launched
   private int count; // of the arguments given so far
   private int sharedBytes;
 
@@ -135,7 +136,8 @@ final class CudaLaunch {
       return;
     }
     context.enter();
-    boolean early = kernel.beginsEarly() && context.hasWarpgroups();
+    boolean early = context.hasWarpgroups() && kernel.beginsEarly(last);
+    last = kernel;
     if (early && kernel.spreads()) {
       sharedBytes = context.spreading((long) x * y * z);
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -21,7 +22,26 @@ final class CudaEarlyLaunchTest {
   @EnumSource(CudaKernel.class)
   void whoBeginsEarlyWaits(CudaKernel kernel) throws IOException {
     String text = Files.readString(SOURCES.resolve(kernel.file() + ".cu"));
-    assertEquals(kernel.beginsEarly(), text.contains("await_before();"), kernel.entry());
+    boolean early = Stream.of(CudaKernel.values()).anyMatch(kernel::beginsEarly);
+    assertEquals(early, text.contains("await_before();"), kernel.entry());
+  }
+
+  /** It reads states before it waits, so what wrote them must be done, and there must be room. */
+  @ParameterizedTest
+  @CsvSource({
+    "LINEAR_FEW8_CONV_I4_I8_I8, true",
+    "LINEAR_PAIR8_CONV_I4_I8_I8, true",
+    "LINEAR_PAIR8_I4_I8_I8, true",
+    "LINEAR_FEW16_CONV_I4_I8_I8, false",
+    "LINEAR_HELD8_I4_I8_F32, false",
+    "LINEAR_SLICED32_CONV_I4_I8_I8, false",
+    "CONV_DECODE_I8_I8_I8, false",
+    "SCAN_DECODE_I8_ROW_F32, false",
+    "COPY_I32, false"
+  })
+  void theScanBeginsEarlyBehindProductsOfFewRows(CudaKernel before, boolean expected) {
+    assertEquals(expected, CudaKernel.SCAN_DECODE_I8_ROW_F32.beginsEarly(before));
+    assertEquals(true, CudaKernel.NORM_F32_I8.beginsEarly(before));
   }
 
   @Test

@@ -68,6 +68,9 @@ final class CudaLaunchTest {
         plain scan_decode_f32_row_f32 10 1 22, 128, 0, 0
         plain scan_decode_f32_row_f32 10 1 88, 128, 0, 0
         plain scan_decode_f32_row_f32 10 1 128, 128, 0, 0
+        early linear_few8_i4_i8_i8 3 1 1, 256, 9472, 0
+        early scan_decode_f32_row_f32 20 1 2, 128, 0, 0
+        plain scan_decode_f32_row_f32 20 1 2, 128, 0, 0
         plain copy_i32 64 1 1, 128, 0, 0
         copied 32772 bytes
         copied 6 bytes
@@ -95,6 +98,8 @@ final class CudaLaunchTest {
         List.of(1, 64).forEach(rows -> norm(launch, rows));
         new CudaRotate(launch).run(floats(64, 8), floats(64, 8));
         List.of(1, 15, 16, 64, 128).forEach(rows -> scan(launch, rows));
+        product(launch);
+        List.of(1, 1).forEach(rows -> scan(launch, rows));
         List.of(32 << 10, (32 << 10) + 4, 6).forEach(bytes -> copy(context, launch, bytes));
       }
     }
@@ -110,6 +115,21 @@ final class CudaLaunchTest {
           .number(8)
           .number(1e-5f)
           .over(rows, 1, 1);
+    }
+
+    /** Of one row. */
+    private static void product(CudaLaunch launch) {
+      CudaKernel kernel = CudaKernel.LINEAR_FEW8_I4_I8_I8;
+      CudaLinearForm.Size size = new CudaLinearForm.Size(1, 128, 40);
+      launch.of(kernel).shared(CudaLinearForm.FEW8.sharedBytes(kernel, size));
+      for (int i = 0; i < kernel.parameters().size(); i++) {
+        switch (kernel.parameters().get(i)) {
+          case INT -> launch.number(0);
+          case FLOAT -> launch.number(0f);
+          default -> launch.nothing();
+        }
+      }
+      launch.over(CudaLinearForm.FEW8.across(size, 1, 132), CudaLinearForm.FEW8.down(size), 1);
     }
 
     private static void scan(CudaLaunch launch, int rows) {
