@@ -7,8 +7,7 @@
 //   out     (n, inner_dim) f32, may be y; or codes with scales, ties away from zero
 //
 // Entry points, at the end: gate_rotate_f32_f32, gate_rotate_f32_i8, gate_rotate_i8_f32, gate_rotate_i8_i8, dtypes of z
-// and out, for the inner_dim of gate_rotate below, all in whole fours, groups of whole parts. A block goes from row to
-// row.
+// and out, for the inner_dim of run_row, all in whole fours, groups of whole parts. A block goes from row to row.
 //
 // A lane has 4 neighbours of a part of 128 columns, in registers up to the inner 7 levels of S; the rest of H mixes
 // what lies parts apart, in registers again, after one exchange through shared memory. For few rows there is

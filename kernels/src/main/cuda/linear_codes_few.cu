@@ -271,7 +271,7 @@ linear_few8_i4_i8_i8(const signed char* __restrict__ weight, const float* __rest
                      const float* __restrict__ tail_row_scale, float* __restrict__ tail_out, int tail_out_stride,
                      int tail_out_dim) {
   few<Few8, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                   out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                      out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PAIR)
@@ -282,7 +282,7 @@ linear_pair8_i4_i8_i8(const signed char* __restrict__ weight, const float* __res
                       const float* __restrict__ tail_row_scale, float* __restrict__ tail_out, int tail_out_stride,
                       int tail_out_dim) {
   few<Pair8, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                   out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                       out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -293,7 +293,7 @@ linear_few16_i4_i8_i8(const signed char* __restrict__ weight, const float* __res
                       const float* __restrict__ tail_row_scale, float* __restrict__ tail_out, int tail_out_stride,
                       int tail_out_dim) {
   few<Few16, CodeRows>(weight, row_scale, x, x_stride, x_scale, {out, out_stride, out_scale, out_scale_step}, n, in,
-                    out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                       out_dim, {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_8)
@@ -311,7 +311,7 @@ linear_few8_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* _
                          {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
                           state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
   few<Few8, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
-                   {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                      {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PAIR)
@@ -329,7 +329,7 @@ linear_pair8_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* 
                          {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
                           state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
   few<Pair8, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
-                   {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                       {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -347,5 +347,5 @@ linear_few16_conv_i4_i8_i8(const signed char* __restrict__ weight, const float* 
                          {slots, positions, conv_weight, conv_bias, conv_in_scale, conv_in_scale_step, state,
                           state_stride, conv_out_scale, conv_out_scale_step, conv_first, channels}};
   few<Few16, ConvRows>(weight, row_scale, x, x_stride, x_scale, rows, n, in, out_dim,
-                    {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
+                       {tail_weight, tail_row_scale, {tail_out, tail_out_stride}, tail_out_dim});
 }

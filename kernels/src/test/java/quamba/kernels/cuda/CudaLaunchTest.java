@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import quamba.kernels.Batch;
 import quamba.kernels.DType;
+import quamba.kernels.Gate;
 import quamba.kernels.Scan;
 import quamba.kernels.ScanState;
 import quamba.kernels.Shape;
@@ -27,7 +28,7 @@ final class CudaLaunchTest {
   @TempDir private Path folder;
 
   @Test
-  void kernelsBeginEarlyAndSpreadRoundedRowsAreSplitAndSmallCopiesAreKernels() throws Exception {
+  void kernelsBeginEarlyAndSpreadRowsAreSplitAndSmallCopiesAreKernels() throws Exception {
     boolean compiles =
         Stream.of(System.getenv("PATH").split(File.pathSeparator))
             .anyMatch(path -> Files.isExecutable(Path.of(path, "nvcc")));
@@ -56,8 +57,8 @@ final class CudaLaunchTest {
             Child.class.getName());
     child.environment().put("LD_LIBRARY_PATH", folder.toString());
     // 64 rows of norm: a multiprocessor has room for one. Scan: a block has 4 of 80 heads, with 16
-    // rows 8; below 128 rows, one in eight may have a block for 2. Copies: of few whole numbers, a
-    // kernel.
+    // rows 8; below 128 rows, one in eight may have a block for 2; behind a product of few rows it
+    // begins early. Gates: up to 16 rows, 4 blocks each. Copies: of few whole numbers, a kernel.
     assertEquals(
         """
         early norm_f32_f32 1 1 1, 256, 0, 8
@@ -71,6 +72,10 @@ final class CudaLaunchTest {
         early linear_few8_i4_i8_i8 3 1 1, 256, 9472, 0
         early scan_decode_f32_row_f32 20 1 2, 128, 0, 0
         plain scan_decode_f32_row_f32 20 1 2, 128, 0, 0
+        early gate_rotate_few_f32_f32 4 1 1, 512, 0, 1536
+        early gate_rotate_few_f32_f32 64 1 1, 512, 0, 1536
+        early gate_rotate_f32_f32 17 1 1, 1024, 0, 1536
+        early gate_rotate_f32_f32 132 1 1, 1024, 0, 1536
         plain copy_i32 64 1 1, 128, 0, 0
         copied 32772 bytes
         copied 6 bytes
@@ -100,6 +105,8 @@ final class CudaLaunchTest {
         List.of(1, 15, 16, 64, 128).forEach(rows -> scan(launch, rows));
         product(launch);
         List.of(1, 1).forEach(rows -> scan(launch, rows));
+        CudaGate gate = new CudaGate(launch, context.hasWarpgroups(), context.multiprocessors());
+        List.of(1, 16, 17, 200).forEach(rows -> gate(gate, rows));
         List.of(32 << 10, (32 << 10) + 4, 6).forEach(bytes -> copy(context, launch, bytes));
       }
     }
@@ -147,6 +154,11 @@ final class CudaLaunchTest {
                   Shape.of(rows, 80, dims.headDim(), dims.stateDim()),
                   none(DType.I8, Shape.of(rows, new CudaSlot(format, DType.F32, dims).bytes()))),
               x);
+    }
+
+    private static void gate(CudaGate gate, int rows) {
+      CudaTensor x = floats(rows, 1536);
+      gate.runRotated(new Gate.Plain(), x, x, x);
     }
 
     private static void copy(CudaContext context, CudaLaunch launch, int bytes) {
