@@ -118,6 +118,14 @@ class WeightsTest {
       }
     }
     Path tensors = copy.resolve("model.safetensors");
+    Weights lost =
+        new Weights(
+            weights.name(),
+            id,
+            new LostBroadcast<>(Weights.Texts.class, new IOException("lost")),
+            weights.tensors());
+    assertThrows(IllegalStateException.class, lost::open);
+    assertClosed(tensors);
     try (var channel = Files.newByteChannel(tensors, StandardOpenOption.WRITE)) {
       channel.position(Files.size(tensors) - 1000);
       channel.write(java.nio.ByteBuffer.wrap(new byte[] {1, 2, 3, 4}));
@@ -125,6 +133,18 @@ class WeightsTest {
     InvalidCheckpointException refusal =
         assertThrows(InvalidCheckpointException.class, weights::open);
     assertTrue(refusal.getMessage().contains("SHA-256 expected " + id), refusal.getMessage());
+    assertClosed(tensors);
+  }
+
+  /** No descriptor of this process is of the file; Linux tells. */
+  private static void assertClosed(Path file) throws IOException {
+    try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+      for (Path descriptor : descriptors.toList()) {
+        if (Files.isSymbolicLink(descriptor)) { // the listing's own is gone
+          assertNotEquals(file.toRealPath(), Files.readSymbolicLink(descriptor));
+        }
+      }
+    }
   }
 
   @Test
@@ -150,7 +170,7 @@ class WeightsTest {
   void aBroadcastThatCannotBeFetchedThrowsNothingChecked(Class<? extends Exception> kind)
       throws ReflectiveOperationException {
     Exception lost = kind.getConstructor(String.class).newInstance("lost");
-    Broadcast<String> broadcast = new LostBroadcast(lost);
+    Broadcast<String> broadcast = new LostBroadcast<>(String.class, lost);
     if (kind == InterruptedException.class) {
       assertThrows(CancellationException.class, () -> Weights.value(broadcast));
       assertTrue(Thread.interrupted());
@@ -160,23 +180,24 @@ class WeightsTest {
     }
   }
 
-  private static final class LostBroadcast extends Broadcast<String> {
+  private static final class LostBroadcast<T> extends Broadcast<T> {
     private static final long serialVersionUID = 1;
 
     private final Exception lost;
 
-    LostBroadcast(Exception lost) {
-      super(0, ClassTag$.MODULE$.apply(String.class));
+    LostBroadcast(Class<T> kind, Exception lost) {
+      super(0, ClassTag$.MODULE$.apply(kind));
       this.lost = lost;
     }
 
     @Override
-    public String getValue() {
-      return fail(lost);
+    public T getValue() {
+      fail(lost);
+      return null;
     }
 
     @SuppressWarnings("unchecked")
-    private static <E extends Exception> String fail(Exception failure) throws E {
+    private static <E extends Exception> void fail(Exception failure) throws E {
       throw (E) failure;
     }
 

@@ -176,7 +176,7 @@ public final class Evaluator implements AutoCloseable {
    *
    * @return whether the thread was interrupted meanwhile
    */
-  private static boolean finish(Future<?> share) {
+  static boolean finish(Future<?> share) {
     boolean interrupted = false;
     while (true) {
       try {

@@ -11,7 +11,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import quamba.udf.Backends;
 import quamba.udf.SharedFiles;
 import quamba.udf.checkpoint.Checkpoint;
@@ -180,5 +183,26 @@ class EvaluatorTest {
     assertThrows(IllegalArgumentException.class, () -> new Text(new int[] {1, 2}, 0));
     assertThrows(IllegalArgumentException.class, () -> new Text(new int[] {1, 2}, 2));
     assertEquals(1, new Text(new int[] {1, 2}, 1).scored());
+  }
+
+  @Test
+  @Timeout(60)
+  void whoIsInterruptedStillWaitsForWhatIsUnderWay() throws Exception {
+    CompletableFuture<Void> share = new CompletableFuture<>();
+    AtomicBoolean interrupted = new AtomicBoolean();
+    Thread caller = new Thread(() -> interrupted.set(Evaluator.finish(share)));
+    caller.start();
+    for (int time = 0; time < 2; time++) {
+      caller.interrupt();
+      while (caller.isInterrupted()) {
+        Thread.onSpinWait(); // until the caller takes notice
+      }
+      caller.join(50);
+      assertTrue(caller.isAlive(), "left before its share had ended");
+    }
+    share.complete(null);
+    caller.join();
+    assertTrue(interrupted.get());
+    assertFalse(Evaluator.finish(CompletableFuture.completedFuture(null)));
   }
 }
